@@ -1,0 +1,1 @@
+"""What the kit ships: trained bundles, scores, the benchmark record."""

@@ -1,0 +1,11 @@
+"""Tokens -> tokens. Knows no file format.
+
+An architecture is a frozen dataclass of about ten integers, with its weights' shapes
+and its arithmetic written once over an array namespace. `network.Network` runs it in
+Keras, `player.Player` in plain NumPy.
+"""
+
+from audio_models.recurrent import LSTM
+from audio_models.transformer import Transformer
+
+MODELS = {"lstm": LSTM, "transformer": Transformer}

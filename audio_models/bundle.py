@@ -1,0 +1,212 @@
+"""A trained model as a folder of JSON and arrays. Opening one runs no code.
+
+bundle.json      architecture by name, about ten integers, facts of the training
+vocabulary.json  what the token ids mean
+weights.npz      float32 arrays
+card.md          for people
+sample.mid       what it sounds like
+SHA256SUMS       of each file above
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from audio_models import MODELS
+from audio_models.architecture import check_weights
+
+FORMAT = 1
+FILES = ("bundle.json", "vocabulary.json", "weights.npz", "card.md", "sample.mid")
+LARGEST_FILE = 2**30
+
+
+class BadBundle(ValueError):
+    """The folder is no bundle that can be opened; the message says why."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model, the meaning of its ids, and where it comes from.
+
+    Args:
+        architecture: one of `MODELS`, built.
+        weights: dict of name -> float32 array.
+        vocabulary: dict, a tokenizer's spec.
+        facts: dict of JSON: data, terms, figures, seed, defaults for composing.
+        card: str, Markdown.
+        sample: bytes of a MIDI file.
+    """
+
+    architecture: object
+    weights: dict
+    vocabulary: dict
+    facts: dict = field(default_factory=dict)
+    card: str = ""
+    sample: bytes = b""
+
+    @property
+    def model_name(self):
+        return next(n for n, kind in MODELS.items() if kind is type(self.architecture))
+
+
+def save_bundle(folder, bundle):
+    """Write a bundle, whole or not at all, in the place of an older one.
+
+    Raises:
+        ValueError: if a weight is missing, misshapen or not finite, or if `folder`
+            exists and is no bundle: someone else's files are not replaced.
+        OSError: if it cannot be written; the older bundle still stands.
+    """
+    folder = Path(folder)
+    check_weights(bundle.architecture, bundle.weights)
+    check_replaceable(folder)
+    arrays = io.BytesIO()
+    np.savez(arrays, **{k: np.asarray(v, "float32") for k, v in bundle.weights.items()})
+    about = {
+        "format": FORMAT,
+        "model": bundle.model_name,
+        "sizes": asdict(bundle.architecture),
+        "facts": bundle.facts,
+    }
+    contents = {
+        "bundle.json": _json_bytes(about),
+        "vocabulary.json": _json_bytes(bundle.vocabulary),
+        "weights.npz": arrays.getvalue(),
+        "card.md": bundle.card.encode(),
+        "sample.mid": bundle.sample,
+    }
+    sums = "".join(
+        f"{hashlib.sha256(data).hexdigest()}  {name}\n"
+        for name, data in contents.items()
+    )
+    contents["SHA256SUMS"] = sums.encode()
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        for name, data in contents.items():
+            with open(beside / name, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        beside.chmod(0o755)
+        load_bundle(beside)  # re-read before the old one goes
+        _exchange(beside, folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def check_replaceable(folder):
+    """Raise ValueError if `folder` holds something that is not a bundle."""
+    folder = Path(folder)
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    if folder.exists() and not (folder / "bundle.json").is_file():
+        raise ValueError(f"{folder} exists and is no bundle: it is left as it is.")
+
+
+def _exchange(new, folder):
+    if not folder.exists():
+        new.rename(folder)
+        return
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    folder.rename(old)
+    try:
+        new.rename(folder)
+    except OSError:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load_bundle(folder):
+    """Open a bundle: every byte checked against its sum, every size against its limits.
+
+    Raises:
+        BadBundle: naming the file and what is wrong with it.
+        FileNotFoundError: if there is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"No such bundle: {folder}")
+    contents = _checked_contents(folder)
+    try:
+        about = json.loads(contents["bundle.json"])
+        vocabulary = json.loads(contents["vocabulary.json"])
+        if about["format"] != FORMAT:
+            raise BadBundle(
+                f"{folder}: format {about['format']!r} is not known here, "
+                f"only {FORMAT} is."
+            )
+        if about["model"] not in MODELS:
+            raise BadBundle(
+                f"{folder}: no model is called {about['model']!r}. "
+                f"Known: {', '.join(MODELS)}."
+            )
+        architecture = MODELS[about["model"]](**about["sizes"])
+        weights = _arrays(contents["weights.npz"], architecture)
+        check_weights(architecture, weights)
+        return Bundle(
+            architecture,
+            weights,
+            vocabulary,
+            about["facts"],
+            contents["card.md"].decode(),
+            contents["sample.mid"],
+        )
+    except BadBundle:
+        raise
+    except (ValueError, TypeError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        raise BadBundle(f"{folder} is no sound bundle: {error}") from None
+
+
+def _arrays(data, architecture):
+    # Only the names and shapes that the architecture foresees are read at all.
+    expected = architecture.weights()
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        if set(arrays.files) != set(expected):
+            raise ValueError("weights.npz holds other arrays than the model has")
+        limit = sum(4 * int(np.prod(w.shape)) + 1024 for w in expected.values())
+        if sum(info.file_size for info in arrays.zip.infolist()) > limit:
+            raise ValueError("weights.npz is larger than the model")
+        return {name: arrays[name].astype("float32", copy=False) for name in expected}
+
+
+def _checked_contents(folder):
+    sums = {}
+    try:
+        lines = (folder / "SHA256SUMS").read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadBundle(f"{folder / 'SHA256SUMS'} cannot be read: {error}") from None
+    for line in lines:
+        digest, _, name = line.partition("  ")
+        sums[name] = digest
+    if set(sums) != set(FILES):
+        raise BadBundle(f"{folder / 'SHA256SUMS'} must name {', '.join(FILES)}.")
+    contents = {}
+    for name in FILES:
+        path = folder / name
+        try:
+            if path.is_symlink() or path.stat().st_size > LARGEST_FILE:
+                raise BadBundle(f"{path} is a link, or too large.")
+            data = path.read_bytes()
+        except OSError as error:
+            raise BadBundle(f"{path} cannot be read: {error.strerror}") from None
+        if hashlib.sha256(data).hexdigest() != sums[name]:
+            raise BadBundle(
+                f"{path} is damaged: its SHA-256 is not the one in SHA256SUMS."
+            )
+        contents[name] = data
+    return contents
+
+
+def _json_bytes(value):
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()

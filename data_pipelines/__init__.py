@@ -1,0 +1,1 @@
+"""Files <-> scores <-> tokens <-> tf.data. Knows no network."""

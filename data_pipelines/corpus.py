@@ -1,0 +1,191 @@
+"""A folder -> pieces: every file accounted for, no piece twice, a split that holds.
+
+The report has one line a file: used, repaired or refused, with the reason.
+"""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from data_pipelines.files import write_whole
+from data_pipelines.guard import Refused, read_score, walk
+
+SPLITS = ("train", "valid", "test")
+SHINGLE = 8  # intervals in a row that make one fingerprint
+KINSHIP = 0.4  # share of fingerprints in common that makes two pieces one tune
+
+
+@dataclass(frozen=True)
+class Line:
+    """What became of one file. ``status`` is used, repaired or refused."""
+
+    path: str
+    status: str
+    reason: str = ""
+    detail: str = ""
+    pieces: int = 0
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One piece of music: where it came from, and its score."""
+
+    name: str
+    score: object
+    digest: str
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The pieces of a folder, and the report of every file in it."""
+
+    pieces: tuple[Piece, ...]
+    report: tuple[Line, ...]
+
+    def refusals(self):
+        """How many files were refused, by reason."""
+        return Counter(line.reason for line in self.report if line.status == "refused")
+
+
+def read_folder(root, *, on_progress=None):
+    """Read every file under a folder, or one file.
+
+    Args:
+        root: str or Path.
+        on_progress: callable of (files done, files in all), or None.
+
+    Returns:
+        `Corpus`. Pieces with the same notes are kept once.
+
+    Raises:
+        FileNotFoundError: if `root` does not exist.
+    """
+    files = walk(root)
+    found = []
+    for done, path in enumerate(files, 1):
+        try:
+            found.append((str(path), read_score(path)))
+        except Refused as refusal:
+            found.append((str(path), refusal))
+        if on_progress:
+            on_progress(done, len(files))
+    return assemble(found)
+
+
+def assemble(found):
+    """The `Corpus` of (name, `Score` or `Refused`) pairs, duplicates removed."""
+    pieces, report, first_with = [], [], {}
+    for name, result in found:
+        if isinstance(result, Refused):
+            report.append(Line(name, "refused", result.reason, result.detail))
+            continue
+        digest = content_digest(result)
+        if digest in first_with:
+            detail = f"the same notes as {first_with[digest]}"
+            report.append(Line(name, "refused", "duplicate", detail))
+            continue
+        first_with[digest] = name
+        pieces.append(Piece(name, result, digest))
+        report.append(Line(name, "used", pieces=1))
+    return Corpus(tuple(pieces), tuple(report))
+
+
+def content_digest(score):
+    """A hash of the notes alone: not of tempo, loudness, names or resolution."""
+    notes = score.notes
+    scale = 96 / score.ticks_per_quarter
+    rows = np.stack(
+        [
+            np.rint(notes["start"] * scale),
+            np.rint(notes["duration"] * scale),
+            notes["pitch"],
+        ]
+    ).astype(np.int64)
+    rows = rows[:, np.lexsort(rows[::-1])]
+    return hashlib.sha256(rows.tobytes()).hexdigest()
+
+
+def split_by_tune(melodies, digests):
+    """Share pieces out to train (80%), valid (10%) and test (10%), kin together.
+
+    Two pieces are kin when they share many runs of `SHINGLE` intervals, whatever the
+    key: the same tune under two names, or in two books. Where a tune goes depends on
+    its content alone, so a re-run, or a new file in the folder, moves no other tune.
+
+    Args:
+        melodies: list of int arrays, the pitches of each piece in order.
+        digests: list of str, `content_digest` of each.
+
+    Returns:
+        list of str, ``"train"``, ``"valid"`` or ``"test"`` for each piece. With fewer
+        than three tunes all of them are ``"train"``.
+    """
+    groups = kin_groups(melodies)
+    digest_of = {}
+    for group, digest in zip(groups, digests, strict=True):
+        digest_of[group] = min(digest, digest_of.get(group, digest))
+    ranked = sorted(digest_of, key=digest_of.get)
+    if len(ranked) < 3:
+        return ["train"] * len(melodies)
+    split_of = {group: _split_of(digest_of[group]) for group in ranked}
+    # A small folder can leave a split empty: fill it from the first tunes by hash.
+    for number, split in enumerate(SPLITS):
+        if split not in split_of.values():
+            split_of[ranked[number]] = split
+    return [split_of[group] for group in groups]
+
+
+def _split_of(digest):
+    tenth = int(digest[:8], 16) % 10
+    return "valid" if tenth == 8 else "test" if tenth == 9 else "train"
+
+
+def kin_groups(melodies):
+    """Number the tunes: pieces that share much of their melody get one number.
+
+    Args:
+        melodies: list of int arrays of pitches.
+
+    Returns:
+        list of int, one a piece.
+    """
+    prints = [_fingerprints(pitches) for pitches in melodies]
+    holders = defaultdict(list)
+    for index, own in enumerate(prints):
+        for fingerprint in own:
+            holders[fingerprint].append(index)
+    shared = Counter()
+    for indices in holders.values():
+        if len(indices) <= 50:  # a run that everybody plays says nothing
+            shared.update(
+                (a, b) for n, a in enumerate(indices) for b in indices[n + 1 :]
+            )
+    group = list(range(len(melodies)))
+
+    def leader(index):
+        while group[index] != index:
+            group[index] = group[group[index]]
+            index = group[index]
+        return index
+
+    for (a, b), count in shared.items():
+        if count >= KINSHIP * min(len(prints[a]), len(prints[b])):
+            group[max(leader(a), leader(b))] = min(leader(a), leader(b))
+    return [leader(index) for index in range(len(melodies))]
+
+
+def _fingerprints(pitches):
+    intervals = np.diff(np.asarray(pitches, dtype=np.int64))
+    if len(intervals) < SHINGLE:
+        return {intervals.tobytes()} if len(intervals) else set()
+    runs = np.lib.stride_tricks.sliding_window_view(intervals, SHINGLE)
+    return {run.tobytes() for run in runs}
+
+
+def write_report(path, corpus):
+    """Write ``report.jsonl``: one JSON object a file of the folder."""
+    lines = [json.dumps(asdict(line), ensure_ascii=False) for line in corpus.report]
+    write_whole(path, "".join(line + "\n" for line in lines).encode())

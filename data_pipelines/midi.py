@@ -1,0 +1,127 @@
+"""Standard MIDI files: bytes in, `Score` out, and back.
+
+symusic parses; it accepts poison (ticks-per-quarter 0, tempo 0, times that wrap),
+so everything passes through `Score`'s own checks and the gate in `guard.py`.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from data_pipelines.files import write_whole
+from data_pipelines.score import Key, Metre, Score, Tempo, Track, notes_array
+
+
+class UnreadableMusic(ValueError):
+    """The file is not music that can be used; the message says why."""
+
+
+def read_midi(path):
+    """Read a Standard MIDI File, type 0, 1 or 2.
+
+    Args:
+        path: str or Path of a regular file.
+
+    Returns:
+        `Score`. Notes of no length are given one tick.
+
+    Raises:
+        UnreadableMusic: if the bytes are no MIDI, or hold impossible numbers.
+        OSError: if the file cannot be read.
+    """
+    return parse_midi(Path(path).read_bytes(), title=Path(path).stem)
+
+
+def parse_midi(data, title=""):
+    """As `read_midi`, from bytes already in memory."""
+    import symusic
+
+    if not data:
+        raise UnreadableMusic("the file is empty")
+    if data[:4] == b"RIFF" and data[8:12] == b"RMID":  # RMID: MIDI in a RIFF chunk
+        data = data[20:]
+    if data[:4] != b"MThd":
+        raise UnreadableMusic(f"not a MIDI file: it begins with {data[:4]!r}")
+    try:
+        parsed = symusic.Score.from_midi(data)
+    except (RuntimeError, ValueError, TypeError, OverflowError) as error:
+        raise UnreadableMusic(f"damaged MIDI: {str(error).splitlines()[0]}") from None
+    try:
+        return _from_symusic(parsed, title)
+    except ValueError as error:
+        raise UnreadableMusic(f"impossible numbers: {error}") from None
+
+
+def _from_symusic(parsed, title):
+    columns, tracks = [], []
+    for track in parsed.tracks:
+        if not len(track.notes):
+            continue
+        notes = track.notes.numpy()
+        pitch, velocity = notes["pitch"], notes["velocity"]
+        if (pitch < 0).any() or (velocity < 0).any():  # int8 in symusic: wrapped
+            raise ValueError("a pitch or a velocity above 127")
+        if (notes["duration"] < 0).any():
+            raise ValueError("a note ends before it starts")
+        columns.append(
+            notes_array(
+                notes["time"],
+                np.maximum(notes["duration"], 1),
+                pitch,
+                np.maximum(velocity, 1),
+                len(tracks),
+            )
+        )
+        program = int(track.program)
+        tracks.append(Track(track.name.strip("\0 "), program, bool(track.is_drum)))
+    return Score(
+        np.concatenate(columns) if columns else notes_array([], [], []),
+        ticks_per_quarter=parsed.ticks_per_quarter,
+        tracks=tuple(tracks) or (Track(),),
+        tempos=_last_at_each_tick(Tempo(t.time, float(t.qpm)) for t in parsed.tempos),
+        metres=_last_at_each_tick(
+            Metre(m.time, m.numerator, m.denominator) for m in parsed.time_signatures
+        ),
+        keys=_last_at_each_tick(
+            Key(k.time, int(k.key), bool(k.tonality)) for k in parsed.key_signatures
+        ),
+        title=title,
+    )
+
+
+def _last_at_each_tick(changes):
+    by_tick = {change.tick: change for change in changes}
+    return tuple(by_tick[tick] for tick in sorted(by_tick))
+
+
+def midi_bytes(score):
+    """The score as a type 1 MIDI file. Same score, same bytes."""
+    import symusic
+
+    out = symusic.Score(score.ticks_per_quarter)
+    for tempo in score.tempos:
+        out.tempos.append(symusic.Tempo(tempo.tick, qpm=tempo.qpm))
+    for metre in score.metres:
+        out.time_signatures.append(
+            symusic.TimeSignature(metre.tick, metre.beats, metre.beat_unit)
+        )
+    for key in score.keys:
+        out.key_signatures.append(
+            symusic.KeySignature(key.tick, key.sharps, int(key.is_minor))
+        )
+    for index, track in enumerate(score.tracks):
+        notes = score.track_notes(index)
+        voice = symusic.Track(track.name, track.program, track.is_drum)
+        voice.notes = symusic.Note.from_numpy(
+            notes["start"].astype(np.int32),
+            notes["duration"].astype(np.int32),
+            notes["pitch"].astype(np.int8),
+            notes["velocity"].astype(np.int8),
+        )
+        out.tracks.append(voice)
+    return out.dumps_midi()
+
+
+def write_midi(path, score):
+    """Write the score as a MIDI file, whole or not at all."""
+    write_whole(path, midi_bytes(score))

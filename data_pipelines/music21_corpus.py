@@ -1,0 +1,88 @@
+"""The music that comes inside music21, by the name of its folder there.
+
+Parsing it takes minutes, so it happens once, in worker processes, and the scores are
+kept in the user's cache folder.
+"""
+
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from importlib import metadata, util
+from multiprocessing import get_context
+from pathlib import Path
+
+from data_pipelines.cache import cache_path, load_scores, save_scores
+
+FIDDLE_TUNES = ("oneills1850", "ryansMammoth", "airdsAirs")
+SUFFIXES = {".abc", ".mxl", ".xml", ".musicxml", ".krn"}
+
+
+def corpus_folders():
+    """The names that `read_music21_corpus` knows, sorted."""
+    root = _root()
+    return sorted(p.name for p in root.iterdir() if p.is_dir() and p.name[0] != "_")
+
+
+def read_music21_corpus(name, *, workers=2, on_progress=None):
+    """All the pieces of one folder of music21's corpus.
+
+    Args:
+        name: str, for example ``"oneills1850"``.
+        workers: int, how many processes parse.
+        on_progress: callable of (files done, files in all), or None.
+
+    Returns:
+        (list of `Score`, list of (file name, reason) for what could not be read).
+
+    Raises:
+        ValueError: if music21 carries no such folder.
+    """
+    folder = _root() / name
+    if "/" in name or not folder.is_dir():
+        raise ValueError(
+            f"music21 carries no corpus called {name!r}. "
+            f"It has: {', '.join(corpus_folders())}."
+        )
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    cached = cache_path("music21", name, metadata.version("music21"), "1")
+    if cached.exists():
+        return load_scores(cached), []
+    scores, refused = [], []
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    with pool:
+        for done, (file, found) in enumerate(
+            zip(files, pool.map(partial(_read_file), files, chunksize=4), strict=True),
+            1,
+        ):
+            for item in found:
+                if isinstance(item, str):
+                    refused.append((file.name, item))
+                else:
+                    scores.append(item)
+            if on_progress:
+                on_progress(done, len(files))
+    save_scores(cached, scores)
+    return scores, refused
+
+
+def _root():
+    return Path(util.find_spec("music21").origin).parent / "corpus"
+
+
+def _read_file(path):
+    """Each piece of a file as a `Score`, or as the sentence of what went wrong."""
+    from music21 import converter, stream
+
+    from data_pipelines.exchange import from_music21
+
+    try:
+        parsed = converter.parse(path, forceSource=True, storePickle=False)
+    except Exception as error:  # music21 raises some twenty kinds; all are reported
+        return [f"{type(error).__name__}: {error}"]
+    pieces = list(parsed.scores) if isinstance(parsed, stream.Opus) else [parsed]
+    found = []
+    for piece in pieces:
+        try:
+            found.append(from_music21(piece))
+        except Exception as error:
+            found.append(f"{type(error).__name__}: {error}")
+    return found

@@ -1,0 +1,5 @@
+"""Where people work: the joining of pipelines and models."""
+
+import time
+
+BEGAN = time.monotonic()  # of the command, for "in 1.2 s"

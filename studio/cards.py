@@ -1,0 +1,66 @@
+"""The model card: what a bundle is, for people, from its own facts."""
+
+
+def model_card(bundle):
+    """Markdown: data and terms, figures beside their floors, how to rebuild it."""
+    facts = bundle.facts
+    plan, held_out, pieces = facts["plan"], facts["held_out"], facts["pieces"]
+    test = facts.get("test", {})
+    weights = sum(array.size for array in bundle.weights.values())
+    rows = [
+        f"| {name} | {held_out[key]:.3f} | {_figure(test.get(key))} |"
+        for name, key in (
+            ("copy", "copy"),
+            ("unigram", "unigram"),
+            (f"n-gram ({held_out['ngram_kind']})", "ngram"),
+            ("**this model**", "model"),
+        )
+    ]
+    ratio = 1 - held_out["model"] / held_out["ngram"]
+    caution = (
+        ""
+        if held_out["is_held_out"]
+        else "\n**Too few tunes to hold any back: these figures are of the training "
+        "music itself and say nothing about new music.**\n"
+    )
+    sources = "\n".join(f"- {source}" for source in facts["sources"])
+    metres = ", ".join(f"{name} ({n})" for name, n in facts["metres"].items())
+    return f"""# {facts["recipe"]}
+
+{bundle.model_name}, {weights:,} weights, trained {facts.get("trained_minutes", "?")}
+minutes on a plain CPU ({facts.get("steps", "?")} steps, seed {plan["seed"]}).
+
+## Data
+{sources}
+
+{sum(pieces.values()):,} pieces after removing duplicates, {facts["notes"]:,} notes
+({facts["notes_lost"]:,} lost to the grid of sixteenths): {pieces["train"]:,} to train,
+{pieces["valid"]:,} to stop on, {pieces["test"]:,} to test. Tunes that share much of
+their melody, in whatever key, stand on the same side. Metres: {metres}.
+
+## Figures
+Nats per note, mean over all real tokens of a piece (notes, holds, rests, the end),
+divided by the notes struck. Lower is better. The n-gram's order is the best of 0..16,
+as written or counted in every key.
+
+| | stopped on | test |
+|---|---|---|
+{chr(10).join(rows)}
+{caution}
+That is {100 * ratio:.1f}% below the n-gram on the pieces it was stopped on.
+
+## What it is not
+One line of melody on a grid of sixteenths: no chords, no ornaments, no triplets, no
+dynamics of its own (accents follow the metre). It knows the style of its data and
+nothing else.
+
+## Rebuild
+```
+{facts["command"]}
+```
+Versions: {", ".join(f"{k} {v}" for k, v in facts["versions"].items())}.
+"""
+
+
+def _figure(value):
+    return "-" if value is None else f"{value:.3f}"

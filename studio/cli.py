@@ -1,0 +1,290 @@
+"""The command `etude`. Thin: what it does is in the modules beside it.
+
+Heavy imports stand inside the commands, so that help is instant.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studio.errors import EtudeError, MachineFailed, NothingUsable, WrongUsage
+
+DONE, FAILED, WRONG_USAGE, MACHINE_FAILED, INTERRUPTED = 0, 1, 2, 4, 130
+
+app = typer.Typer(
+    name="etude",
+    help="Make music with Keras: compose, train on your own MIDI files, listen, learn.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Everything runs on this machine, offline. "
+    "`etude COMMAND --help` tells the rest.",
+)
+
+Output = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Where to write; .mid .wav .flac .musicxml .png. May be given several "
+        "times.",
+    ),
+]
+EngineName = Annotated[
+    str,
+    typer.Option(help="auto, fluidsynth, tinysoundfont, soundfont or synth."),
+]
+SoundFont = Annotated[
+    str | None, typer.Option(metavar="SF2", help="A soundfont file of your own.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print machine-readable results.")]
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="A shipped model, or a bundle's folder.")
+]
+
+
+def _version(wanted: bool):
+    if wanted:
+        from importlib import metadata
+
+        print(f"etude {metadata.version('etude')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="The version."
+        ),
+    ] = False,
+):
+    if debug:
+        os.environ["ETUDE_DEBUG"] = "1"
+
+
+@app.command()
+def compose(
+    model: Model = "fiddle",
+    bars: Annotated[int, typer.Option(help="How long, 1 to 256.")] = 16,
+    seed: Annotated[
+        int | None, typer.Option(help="Same seed, same music. Default: a new one.")
+    ] = None,
+    temperature: Annotated[
+        float, typer.Option(help="0 takes the likeliest note; above 1 is wild.")
+    ] = 0.9,
+    top_p: Annotated[
+        float, typer.Option(help="Draw from this share of the mass.")
+    ] = 0.95,
+    top_k: Annotated[
+        int | None, typer.Option(help="Draw from this many tokens at most.")
+    ] = None,
+    metre: Annotated[
+        str | None, typer.Option(help="For example 6/8. Default: as in the data.")
+    ] = None,
+    tempo: Annotated[
+        float | None, typer.Option(help="Quarter notes a minute, 20 to 400.")
+    ] = None,
+    instrument: Annotated[
+        int | None, typer.Option(help="General MIDI program, 0 to 127.")
+    ] = None,
+    output: Output = None,
+    engine: EngineName = "auto",
+    soundfont: SoundFont = None,
+    json: Json = False,
+):
+    """Compose a new piece and write it as MIDI, sound and picture."""
+    from studio import commands
+
+    commands.compose(
+        model=model,
+        wish={
+            "bars": bars,
+            "seed": seed,
+            "temperature": temperature,
+            "top_p": top_p,
+            "top_k": top_k,
+            "metre": metre,
+            "qpm": tempo,
+            "program": instrument,
+        },
+        outputs=output,
+        engine=engine,
+        soundfont=soundfont,
+        as_json=json,
+    )
+
+
+@app.command()
+def train(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A folder of MIDI files, or one file.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The bundle to write, a folder.")
+    ] = Path("my.bundle"),
+    corpus: Annotated[
+        list[str] | None,
+        typer.Option(help="Instead of a folder: a part of music21's corpus, by name."),
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option(help="melody-lstm or melody-transformer.")
+    ] = "melody-lstm",
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after this long. Default 10.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Stop after so many times through the data.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="At its peak.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Windows in a step.")] = None,
+    window: Annotated[
+        int | None, typer.Option(help="Tokens of music in a training example.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the first weights and the order.")] = 0,
+    json: Json = False,
+):
+    """Train a model on your music and write it as a bundle."""
+    from studio import commands
+
+    commands.train(
+        folder=folder,
+        corpus_names=corpus or [],
+        output=output,
+        recipe=recipe,
+        settings={
+            "minutes": minutes,
+            "epochs": epochs,
+            "learning_rate": learning_rate,
+            "batch_size": batch_size,
+            "window": window,
+            "seed": seed,
+        },
+        as_json=json,
+    )
+
+
+@app.command()
+def listen(
+    file: Annotated[Path, typer.Argument(help="A MIDI file.")],
+    output: Output = None,
+    engine: EngineName = "auto",
+    soundfont: SoundFont = None,
+    play: Annotated[bool, typer.Option("--play", help="Play it at once.")] = False,
+    json: Json = False,
+):
+    """Turn a MIDI file into sound (default: FILE's name with .wav, here)."""
+    from studio import commands
+
+    commands.listen(
+        file=file,
+        outputs=output,
+        engine=engine,
+        soundfont=soundfont,
+        play=play,
+        as_json=json,
+    )
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A file or a folder.")],
+    report: Annotated[
+        Path, typer.Option(help="Where a folder's report goes, one line a file.")
+    ] = Path("out/report.jsonl"),
+    json: Json = False,
+):
+    """Tell what is in a file, or what a folder is good for, file by file."""
+    from studio import commands
+
+    commands.inspect(path=path, report=report, as_json=json)
+
+
+@app.command()
+def models(json: Json = False):
+    """List the models that are shipped, with their figures."""
+    from studio import commands
+
+    commands.models(as_json=json)
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="Which table: start.")],
+    json: Json = False,
+):
+    """Measure speed beside what you would use instead, and record it."""
+    from studio import commands
+
+    commands.bench(name=name, as_json=json)
+
+
+def main():
+    """Run the command line; end with the exit status that the outcome has."""
+    status = run(sys.argv[1:])
+    sys.stdout.flush()
+    sys.exit(status)
+
+
+def run(arguments):
+    """Run one command line.
+
+    Returns:
+        int, its exit status: 0 done, 2 wrong usage, 3 nothing usable in the input, 4
+        the machine failed, 130 interrupted. Errors are one line on stderr.
+    """
+    try:
+        return app(arguments, prog_name="etude", standalone_mode=False) or DONE
+    except typer.Exit as exit_:
+        return exit_.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return _tell("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as error:
+        if os.environ.get("ETUDE_DEBUG"):
+            raise
+        return _tell(*explain(error))
+
+
+def explain(error):
+    """(sentence, exit status) of anything that can go wrong."""
+    if isinstance(error, EtudeError):
+        return str(error), error.status
+    if isinstance(error, typer.TyperException):
+        return error.format_message(), WRONG_USAGE
+    if isinstance(error, MemoryError):
+        return "The machine has not enough memory for this.", MachineFailed.status
+    if isinstance(error, OSError):
+        name = f"{error.filename}: " if error.filename else ""
+        return f"{name}{error.strerror or error}.", MachineFailed.status
+    if isinstance(error, ValueError):
+        return str(error), WrongUsage.status
+    if isinstance(error, ArithmeticError):
+        return str(error), NothingUsable.status
+    return (
+        f"This should not have happened: {type(error).__name__}: {error}. "
+        "`etude --debug ...` shows where.",
+        FAILED,
+    )
+
+
+def _tell(sentence, status):
+    line = " ".join(str(sentence).split())
+    print(f"etude: {line}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    main()

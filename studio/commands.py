@@ -1,0 +1,366 @@
+"""What each command does: workflows in, sentences and files out."""
+
+import json
+import secrets
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from studio import BEGAN
+from studio.errors import NothingUsable, WrongUsage
+from studio.outputs import (
+    Sound,
+    check_folder,
+    check_outputs,
+    sound_facts,
+    write_outputs,
+)
+
+DEFAULT_FOLDER = Path("out")
+DEFAULT_MINUTES = 10.0
+
+
+def compose(*, model, wish, outputs, engine, soundfont, as_json):
+    """`etude compose`."""
+    from studio.compose import Wish, check_wish
+    from studio.compose import compose as compose_piece
+    from studio.models import open_model
+
+    wish = {name: value for name, value in wish.items() if value is not None}
+    wish.setdefault("seed", secrets.randbelow(100_000))
+    wish = Wish(**wish)
+    check_wish(wish)
+    bundle = open_model(model)
+    name = Path(model).name.removesuffix(".bundle")
+    if not outputs:
+        stem = DEFAULT_FOLDER / f"{name}-{wish.seed}"
+        outputs = [stem.with_suffix(suffix) for suffix in (".mid", ".wav", ".png")]
+    paths = check_outputs(outputs)
+    piece = compose_piece(bundle, wish)
+    title = f"{name}, seed {wish.seed}"
+    rendering = write_outputs(piece.score, paths, Sound(engine, soundfont), title)
+    seconds = time.monotonic() - BEGAN
+    if as_json:
+        facts = {
+            "model": model,
+            "seed": wish.seed,
+            "bars": wish.bars,
+            "metre": piece.metre,
+            "qpm": piece.qpm,
+            "key": piece.key,
+            "notes": len(piece.score),
+            "seconds": round(piece.score.length_seconds, 2),
+            "nats_per_note": round(piece.nats_per_note, 4),
+            "ended_by_itself": piece.ended,
+            "files": [str(path) for path in paths],
+            "engine": rendering.engine if rendering else None,
+        }
+        print(json.dumps(facts))
+        return
+    ending = "ends by itself" if piece.ended else "cut at its last bar"
+    print(
+        f"Composed {wish.bars} bars of {piece.metre} in {piece.key}, "
+        f"{len(piece.score)} notes, {piece.score.length_seconds:.0f} s, "
+        f"{ending} (model {name}, seed {wish.seed}), in {seconds:.1f} s."
+    )
+    _tell_files(paths, rendering)
+    print(f"Again, or changed: etude compose --model {model} --seed {wish.seed}")
+
+
+def listen(*, file, outputs, engine, soundfont, play, as_json):
+    """`etude listen`."""
+    from studio.listen import open_score
+    from studio.listen import play as play_file
+
+    score = open_score(file)
+    if not outputs:
+        outputs = [Path(file.name).with_suffix(".wav")]
+    paths = check_outputs(outputs)
+    for path in paths:
+        if path.resolve() == file.resolve():
+            raise WrongUsage(f"{path} is the file to listen to; name another output.")
+    rendering = write_outputs(score, paths, Sound(engine, soundfont), file.stem)
+    if as_json:
+        facts = {
+            "files": [str(path) for path in paths],
+            "notes": len(score),
+            "seconds": round(score.length_seconds, 2),
+        }
+        if rendering:
+            facts |= {"engine": rendering.engine, "soundfont": rendering.soundfont}
+        print(json.dumps(facts))
+    else:
+        _tell_files(paths, rendering)
+    if play:
+        wav = next((p for p in paths if p.suffix.lower() in (".wav", ".flac")), None)
+        if wav is None:
+            raise WrongUsage("--play needs a .wav or .flac among the outputs.")
+        play_file(wav)
+
+
+def inspect(*, path, report, as_json):
+    """`etude inspect`."""
+    from data_pipelines.corpus import write_report
+    from studio import inspect as inspection
+    from studio.progress import progress_bar
+    from studio.train import nothing_usable
+
+    if path.is_dir():
+        check_folder(report.parent)
+    with progress_bar("Reading", quiet=as_json) as on_progress:
+        try:
+            corpus = inspection.read(path, on_progress)
+        except FileNotFoundError as error:
+            raise WrongUsage(str(error)) from None
+    if path.is_dir():
+        write_report(report, corpus)
+        if not corpus.pieces:
+            raise NothingUsable(f"{path}: {nothing_usable(corpus)}")
+        facts = inspection.corpus_facts(corpus)
+        facts["report"] = str(report)
+    else:
+        if not corpus.pieces:
+            line = corpus.report[0]
+            raise NothingUsable(f"{path}: {line.reason}: {line.detail}.")
+        score = corpus.pieces[0].score
+        facts = {"pieces": 1, "refused": 0, **inspection.score_facts(score)}
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False))
+    elif path.is_dir():
+        _print_folder(path, facts)
+    else:
+        _print_score(path, facts)
+
+
+def models(*, as_json):
+    """`etude models`."""
+    from studio.models import DEFAULT_MODEL, open_model, shipped_models
+
+    rows = []
+    for name in shipped_models():
+        facts = open_model(name).facts
+        rows.append({"name": name, "is_default": name == DEFAULT_MODEL, **facts})
+    if as_json:
+        print(json.dumps(rows))
+        return
+    for row in rows:
+        held_out, test = row["held_out"], row.get("test", {})
+        star = "  (the default)" if row["is_default"] else ""
+        print(f"{row['name']}{star}: {row['recipe']}, {row['notes']:,} notes")
+        for source in row["sources"]:
+            print(f"    {source}")
+        figures = test if test else held_out
+        print(
+            f"    nats per note, {'test' if test else 'held out'}: "
+            f"{figures['model']:.3f}; n-gram {figures['ngram']:.3f}, "
+            f"copy {figures['copy']:.3f}, unigram {figures['unigram']:.3f}"
+        )
+
+
+def train(*, folder, corpus_names, output, recipe, settings, as_json):
+    """`etude train`."""
+    from data_pipelines.corpus import write_report
+    from data_pipelines.tokenizers import TOKENIZERS
+    from studio.progress import TrainingDisplay, progress_bar
+    from studio.recipes import RECIPES
+    from studio.train import (
+        check_plan,
+        gather,
+        measure_floors,
+        prepare_run_folder,
+        tokenize,
+    )
+
+    if (folder is None) == (not corpus_names):
+        raise WrongUsage(
+            "Name a folder to learn from, or --corpus NAME; one of the two."
+        )
+    if recipe not in RECIPES:
+        raise WrongUsage(
+            f"No recipe is called {recipe!r}. Known: {', '.join(RECIPES)}."
+        )
+    settings = {name: value for name, value in settings.items() if value is not None}
+    if "minutes" not in settings and "epochs" not in settings:
+        settings["minutes"] = DEFAULT_MINUTES
+    settings = RECIPES[recipe].plan | settings
+    check_plan(settings)
+    check_folder(output.parent)
+    run_folder = prepare_run_folder(output)
+    with progress_bar("Reading", quiet=as_json) as on_progress:
+        corpus = gather(folder, corpus_names, on_progress=on_progress)
+    write_report(run_folder / "report.jsonl", corpus)
+    tokenizer = TOKENIZERS[RECIPES[recipe].tokenizer]()
+    material = tokenize(corpus, tokenizer)
+    say = (lambda *_: None) if as_json else print
+    _print_material(say, material, run_folder)
+    floors = measure_floors(material, tokenizer)
+    say(
+        f"Floors, nats per note: copy {floors.copy:.3f}, unigram {floors.unigram:.3f}, "
+        f"n-gram {floors.ngram:.3f} ({floors.ngram_kind})."
+    )
+    say("Loading Keras ...")
+    _quiet_tensorflow()
+    from audio_models.training import Plan
+    from studio.train import train_bundle
+
+    plan = Plan(**settings)
+    with TrainingDisplay(floors, plan, quiet=as_json) as display:
+        bundle, progress = train_bundle(
+            material,
+            recipe,
+            plan,
+            output,
+            sources=_sources(folder, corpus_names),
+            command=_command(folder, corpus_names, output, recipe, settings),
+            floors=floors,
+            watch=display.watch,
+        )
+    test = bundle.facts["test"]
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "bundle": str(output),
+                    "held_out": bundle.facts["held_out"],
+                    "test": test,
+                    "floors": asdict(floors),
+                    "steps": progress.step,
+                    "run": str(run_folder),
+                }
+            )
+        )
+        return
+    below = 100 * (1 - test["model"] / test["ngram"])
+    verdict = (
+        f"{below:.0f}% below the n-gram"
+        if below > 0
+        else f"{-below:.0f}% above the n-gram: train longer (--minutes)"
+    )
+    print(f"Test: {test['model']:.3f} nats per note, {verdict}.")
+    print(f"Wrote {output} (card: {output / 'card.md'}; run: {run_folder})")
+    print(f"Hear it: etude compose --model {output}")
+
+
+def bench(*, name, as_json):
+    """`etude bench`."""
+    from studio.bench import BENCHMARKS, run
+
+    if name not in BENCHMARKS:
+        raise WrongUsage(
+            f"No benchmark is called {name!r}. Known: {', '.join(BENCHMARKS)}."
+        )
+    rows = run(name)
+    if as_json:
+        print(json.dumps(rows))
+        return
+    for row in rows:
+        print(
+            f"{row['id']}: {row['value']:.2f}x {row['baseline']} ({row['seconds']:.2f} s "
+            f"against {row['baseline_seconds']:.2f} s; target {row['target']:g}x)"
+        )
+
+
+def _sources(folder, corpus_names):
+    if folder is not None:
+        return [f"the folder {folder.name or folder.resolve().name}"]
+    from studio.sources import source_line
+
+    return [source_line(name) for name in corpus_names]
+
+
+def _command(folder, corpus_names, output, recipe, settings):
+    where = [str(folder)] if folder is not None else []
+    where += [f"--corpus {name}" for name in corpus_names]
+    options = [f"--{k.replace('_', '-')} {v:g}" for k, v in sorted(settings.items())]
+    return " ".join(
+        ["etude train", *where, f"--recipe {recipe}", *options, f"-o {output}"]
+    )
+
+
+def _quiet_tensorflow():
+    import os
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def _tell_files(paths, rendering):
+    for path in paths:
+        print(f"  {path}")
+    if rendering:
+        print(f"  ({sound_facts(rendering)})")
+    sound = next((p for p in paths if p.suffix.lower() in (".wav", ".flac")), None)
+    midi = next((p for p in paths if p.suffix.lower() in (".mid", ".midi")), None)
+    if sound:
+        print(f"Play it: open {sound} in any player", end="")
+        print(f", or etude listen {midi} --play" if midi else "")
+
+
+def _print_material(say, material, run_folder):
+    corpus = material.corpus
+    refused = corpus.refusals()
+    say(f"{len(corpus.report)} files or tunes: {len(corpus.pieces)} used.")
+    for reason, count in refused.most_common():
+        say(f"  {count} refused: {reason}")
+    if refused:
+        say(f"  (each by name in {run_folder / 'report.jsonl'})")
+    reasons = {}
+    for cost in material.costs:
+        reasons[cost.reason] = reasons.get(cost.reason, 0) + 1
+    notes = sum(cost.notes for cost in material.costs)
+    lost = sum(cost.lost for cost in material.costs)
+    common = sorted(reasons.items(), key=lambda item: -item[1])[:3]
+    say("Melody taken from " + "; ".join(f"{why} ({n})" for why, n in common) + ".")
+    say(f"{notes:,} notes, {lost:,} lost to the grid of sixteenths.")
+    counts = {name: len(pieces) for name, pieces in material.names.items()}
+    if material.held_out:
+        say(
+            f"{counts['train']} pieces to train, {counts['valid']} to stop on, "
+            f"{counts['test']} to test."
+        )
+    else:
+        say(
+            "Too few tunes to hold any back: the figures below are of the training "
+            "music itself."
+        )
+
+
+def _print_folder(path, facts):
+    print(f"{path}: {facts['files']} files")
+    print(f"  used      {facts['used']:>7,}")
+    if facts["repaired"]:
+        print(f"  repaired  {facts['repaired']:>7,}")
+    print(f"  refused   {facts['refused']:>7,}")
+    for reason, count in facts["reasons"].items():
+        print(f"    {reason:<20} {count:>5,}")
+    metres = ", ".join(f"{m} ({n})" for m, n in list(facts["metres"].items())[:8])
+    print(f"  {facts['notes']:,} notes, {facts['seconds'] / 60:,.0f} minutes")
+    print(f"  metres: {metres}")
+    melody = facts["melody"]
+    print(
+        f"  as melodies: {melody['pieces']:,} pieces, {melody['tokens']:,} tokens, "
+        f"{melody['notes_lost']:,} notes lost to the grid, "
+        f"onsets off by {melody['mean_onset_error_ms']:.2f} ms on average"
+    )
+    print(f"  each file by name: {facts['report']}")
+
+
+def _print_score(path, facts):
+    print(f"{path}: {facts['notes']:,} notes, {facts['seconds']:.1f} s")
+    print(
+        f"  {facts['bars']} bars of {facts['metre']}, {facts['qpm']:g} quarters a "
+        f"minute, probably {facts['key']}, {facts['lowest']} to {facts['highest']}"
+    )
+    for number, track in enumerate(facts["tracks"]):
+        voice = "drums" if track["is_drum"] else f"program {track['program']}"
+        name = f" {track['name']!r}" if track["name"] else ""
+        print(f"  track {number}{name}: {voice}, {track['notes']:,} notes")
+    melody = facts["melody"]
+    if "refused" in melody:
+        print(f"  as a melody: refused, {melody['refused']}")
+    else:
+        print(
+            f"  as a melody: track {melody['track']} ({melody['because']}), "
+            f"{melody['tokens']:,} tokens, {melody['notes_lost']} of "
+            f"{melody['notes']:,} notes lost to the grid, onsets off by "
+            f"{melody['onset_error_ms']:.1f} ms on average"
+        )

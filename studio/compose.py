@@ -1,0 +1,213 @@
+"""New music from a bundle: several takes are drawn, the one that ends best is kept."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from audio_models.player import Player, generate
+from audio_models.request import Request
+from data_pipelines.score import Key
+from data_pipelines.tokenizers import tokenizer_from_spec
+from data_pipelines.tokenizers.melody import MelodyTokenizer, steps_in_bar
+from data_pipelines.vocabulary import BOS, EOS
+
+TAKES = 8
+# Quarter notes a minute where neither the person nor the bundle names a tempo.
+USUAL_QPM = {"4/4": 160.0, "2/2": 180.0, "2/4": 100.0, "3/4": 140.0, "6/8": 165.0}
+USUAL_QPM |= {"9/8": 165.0, "12/8": 165.0, "3/8": 120.0}
+DEFAULT_BARS = 16
+MOST_BARS = 256
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asks of a composition. None leaves it to the bundle."""
+
+    bars: int = DEFAULT_BARS
+    seed: int = 0
+    temperature: float = 0.9
+    top_k: int | None = None
+    top_p: float = 0.95
+    metre: str | None = None
+    qpm: float | None = None
+    program: int | None = None
+    takes: int = TAKES
+
+
+@dataclass(frozen=True)
+class Composition:
+    """A new piece and how it came about."""
+
+    score: object
+    ids: np.ndarray
+    metre: str
+    qpm: float
+    key: str
+    ended: bool
+    nats_per_note: float
+
+
+def compose(bundle, wish):
+    """Compose one piece.
+
+    Args:
+        bundle: `audio_models.bundle.Bundle` of a melody model.
+        wish: `Wish`.
+
+    Returns:
+        `Composition`. Same bundle, same wish: the same notes.
+
+    Raises:
+        ValueError: if a wish lies outside its range.
+    """
+    check_wish(wish)
+    tokenizer = tokenizer_from_spec(bundle.vocabulary)
+    metre = wish.metre or _usual_metre(bundle.facts, wish.seed)
+    metre_id = tokenizer.metre_id(metre)
+    bar = steps_in_bar(metre)
+    # A take may end by itself from the middle of its last bar on.
+    longest = wish.bars * bar
+    request = Request(
+        prompts=np.tile([BOS, metre_id], (wish.takes, 1)),
+        max_new_tokens=longest + 1,
+        min_new_tokens=longest - bar + max(1, bar // 2),
+        grammar=tokenizer.grammar,
+        temperature=wish.temperature,
+        top_k=wish.top_k,
+        top_p=wish.top_p,
+        seed=wish.seed,
+    )
+    generated = generate(Player(bundle.architecture, bundle.weights), request)
+    best = choose_take(generated, tokenizer)
+    ids = generated.ids[best]
+    ended = bool((ids == EOS).any())
+    body = ids[: np.argmax(ids == EOS)] if ended else ids[:longest]
+    whole = np.concatenate([[BOS, metre_id], body, [EOS]]).astype(np.int32)
+    qpm = wish.qpm or bundle.facts.get("usual_qpm", {}).get(metre) or _usual_qpm(metre)
+    program = wish.program
+    if program is None:
+        program = bundle.facts.get("program", 0)
+    score = tokenizer.decode(whole, qpm=qpm, program=program, velocity=90)
+    score = with_accents(score, bar)
+    sharps, is_minor = likely_key(score)
+    score = replace(score, keys=(Key(0, sharps, is_minor),))
+    notes = int(tokenizer.is_note(body).sum())
+    nats = -float(generated.log_probability[best][: len(body)].sum()) / max(1, notes)
+    key = key_name(sharps, is_minor)
+    return Composition(score, whole, metre, float(qpm), key, ended, nats)
+
+
+def check_wish(wish):
+    """Raise ValueError if a wish lies outside its range, naming it."""
+    ranges = {
+        "bars": (1, MOST_BARS),
+        "takes": (1, 64),
+        "temperature": (0, 10),
+        "seed": (0, 2**63 - 1),
+        "top_k": (1, 65_536),
+        "qpm": (20, 400),
+        "program": (0, 127),
+    }
+    for name, (low, high) in ranges.items():
+        value = getattr(wish, name)
+        if value is not None and not low <= value <= high:
+            raise ValueError(f"`{name}` must be in {low}..{high}. Received: {value}")
+    if not 0 < wish.top_p <= 1:
+        raise ValueError(f"`top_p` must be in (0, 1]. Received: {wish.top_p}")
+    if wish.metre is not None:
+        MelodyTokenizer().metre_id(wish.metre)
+
+
+def choose_take(generated, tokenizer):
+    """The row that ends by itself, or else most nearly; of several, the likeliest.
+
+    Args:
+        generated: `Generated`, takes in rows.
+        tokenizer: gives `is_note`.
+
+    Returns:
+        int, the row.
+    """
+    ids = generated.ids
+    ended = (ids == EOS).any(axis=1)
+    notes = np.maximum(tokenizer.is_note(ids).sum(axis=1), 1)
+    nats_per_note = generated.log_probability.sum(axis=1) / notes
+    # Rows that ended come first; a very unlikely row is no better for having ended.
+    return int(np.lexsort((nats_per_note, ended))[-1])
+
+
+def with_accents(score, steps_per_bar):
+    """The same notes, the first of a bar louder, those off the beat softer."""
+    notes = score.notes.copy()
+    step = notes["start"] // (score.ticks_per_quarter // 4)
+    beat = 6 if steps_per_bar % 6 == 0 and steps_per_bar != 12 else 4
+    if score.metre.beat_unit == 8:
+        beat = 6
+    place = step % steps_per_bar
+    velocity = np.where(place == 0, 100, np.where(place % beat == 0, 90, 78))
+    notes["velocity"] = velocity
+    return replace(score, notes=notes)
+
+
+def likely_key(score):
+    """The key that the notes suggest: (sharps, is_minor).
+
+    Pitch classes, weighted by duration, are matched with the profiles of
+    Krumhansl & Kessler 1982.
+    """
+    major = np.array([6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29,
+                      2.88])  # fmt: skip
+    minor = np.array([6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34,
+                      3.17])  # fmt: skip
+    notes = score.notes
+    weights = np.bincount(notes["pitch"] % 12, notes["duration"], minlength=12)
+    if not weights.any() or weights.std() == 0:
+        return 0, False
+    fits = [
+        (np.corrcoef(weights, np.roll(profile, tonic))[0, 1], tonic, is_minor)
+        for is_minor, profile in ((False, major), (True, minor))
+        for tonic in range(12)
+    ]
+    _, tonic, is_minor = max(fits)
+    sharps = ((tonic + (3 if is_minor else 0)) * 7 + 5) % 12 - 5
+    return sharps, is_minor
+
+
+def key_name(sharps, is_minor):
+    """A key signature in words: 1 sharp is G major, or E minor."""
+    tonics = [
+        "Fb",
+        "Cb",
+        "Gb",
+        "Db",
+        "Ab",
+        "Eb",
+        "Bb",
+        "F",
+        "C",
+        "G",
+        "D",
+        "A",
+        "E",
+        "B",
+        "F#",
+        "C#",
+        "G#",
+        "D#",
+        "A#",
+        "E#",
+        "B#",
+    ]
+    tonic = tonics[sharps + (11 if is_minor else 8)]
+    return f"{tonic} {'minor' if is_minor else 'major'}"
+
+
+def _usual_metre(facts, seed):
+    metres = facts.get("metres") or {"4/4": 1}
+    names = sorted(metres)
+    share = np.array([metres[name] for name in names], dtype=float)
+    return str(np.random.default_rng([seed, 7]).choice(names, p=share / share.sum()))
+
+
+def _usual_qpm(metre):
+    return USUAL_QPM.get(metre, 120.0)

@@ -1,0 +1,58 @@
+"""Any score file to sound."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from data_pipelines.guard import Refused, read_score
+from studio.errors import MachineFailed, NothingUsable, WrongUsage
+
+PLAYERS = {
+    "paplay": [],
+    "pw-play": [],
+    "aplay": ["-q"],
+    "afplay": [],
+    "ffplay": ["-nodisp", "-autoexit", "-loglevel", "error"],
+    "play": ["-q"],
+}
+
+
+def open_score(path):
+    """The score in a file.
+
+    Raises:
+        WrongUsage: if there is no such file.
+        NothingUsable: if it is no music.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise WrongUsage(f"No such file: {path}")
+    if path.is_dir():
+        raise WrongUsage(f"{path} is a folder; name a file.")
+    try:
+        return read_score(path)
+    except Refused as refusal:
+        raise NothingUsable(f"{path}: {refusal}.") from None
+
+
+def play(path):
+    """Play a sound file through the machine's own player, and wait for its end.
+
+    Raises:
+        MachineFailed: if the machine has none of them, or it fails.
+    """
+    if sys.platform == "win32":
+        import winsound
+
+        winsound.PlaySound(str(path), winsound.SND_FILENAME)
+        return
+    for name, arguments in PLAYERS.items():
+        if program := shutil.which(name):
+            done = subprocess.run([program, *arguments, str(path)], check=False)
+            if done.returncode:
+                raise MachineFailed(f"{name} could not play {path}.")
+            return
+    raise MachineFailed(
+        f"No player found ({', '.join(PLAYERS)}). Open {path} in any audio player."
+    )

@@ -1,0 +1,39 @@
+"""Recipes: a tokenizer, a model with its sizes, and a training plan, under one name."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to build and how to train it. ``plan`` holds departures from `Plan`."""
+
+    tokenizer: str
+    model: str
+    sizes: dict
+    plan: dict = field(default_factory=dict)
+    about: str = ""
+
+
+RECIPES = {
+    "melody-lstm": Recipe(
+        tokenizer="melody",
+        model="lstm",
+        sizes={"embedding_dim": 64, "hidden_dim": 256, "num_layers": 2, "dropout": 0.2},
+        plan={"batch_size": 8, "window": 256, "learning_rate": 3e-3},
+        about="one voice, stacked LSTM: quick to learn, the default",
+    ),
+    "melody-transformer": Recipe(
+        tokenizer="melody",
+        model="transformer",
+        sizes={
+            "hidden_dim": 128,
+            "num_layers": 4,
+            "num_heads": 4,
+            "context_length": 512,
+            "dropout": 0.1,
+        },
+        plan={"batch_size": 8, "window": 256, "learning_rate": 2e-3},
+        about="one voice, Transformer: slower to learn, repeats its motifs",
+    ),
+}
+DEFAULT_RECIPE = "melody-lstm"
