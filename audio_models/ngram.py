@@ -101,7 +101,7 @@ class NGram:
                     reaches, named(np.where(reaches, here - order, here)), -1
                 )
                 context = _mix(context + token.astype(np.uint64) + np.uint64(order))
-            yield context, _mix(context ^ _mix(target))
+            yield context, _mix(_mix(context) + target)
 
 
 class Copy:

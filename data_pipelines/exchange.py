@@ -22,7 +22,17 @@ def to_pretty_midi(score):
 
 def to_music21(score):
     """A `music21.stream.Score`: a part for each track, with bars and rests."""
-    from music21 import chord, instrument, key, metadata, meter, note, stream, tempo
+    from music21 import (
+        chord,
+        instrument,
+        key,
+        metadata,
+        meter,
+        note,
+        pitch,
+        stream,
+        tempo,
+    )
 
     whole = stream.Score()
     whole.metadata = metadata.Metadata(
@@ -47,7 +57,9 @@ def to_music21(score):
             for change in score.tempos:
                 mark = tempo.MetronomeMark(number=round(change.qpm, 2))
                 part.insert(Fraction(change.tick, tick), mark)
-        for start, duration, pitches, velocity in _chords(notes):
+        for start, duration, numbers, velocity in _chords(notes):
+            # Not Note(6): to music21 a small number is a pitch class.
+            pitches = [pitch.Pitch(midi=number) for number in numbers]
             sounding = (
                 note.Note(pitches[0]) if len(pitches) == 1 else chord.Chord(pitches)
             )

@@ -190,7 +190,8 @@ def train(*, folder, corpus_names, output, recipe, settings, as_json):
         corpus = gather(folder, corpus_names, on_progress=on_progress)
     write_report(run_folder / "report.jsonl", corpus)
     tokenizer = TOKENIZERS[RECIPES[recipe].tokenizer]()
-    material = tokenize(corpus, tokenizer)
+    name = str(folder) if folder else ", ".join(corpus_names)
+    material = tokenize(corpus, tokenizer, name=name)
     say = (lambda *_: None) if as_json else print
     _print_material(say, material, run_folder)
     floors = measure_floors(material, tokenizer)

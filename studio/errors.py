@@ -23,3 +23,9 @@ class MachineFailed(EtudeError):
     """Disk, memory or permission."""
 
     status = 4
+
+
+class Interrupted(EtudeError):
+    """The person stopped it; the sentence says what was kept."""
+
+    status = 130

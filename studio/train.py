@@ -21,7 +21,7 @@ from data_pipelines.music21_corpus import read_music21_corpus
 from data_pipelines.score import DEFAULT_QPM
 from data_pipelines.tokenizers import TOKENIZERS
 from data_pipelines.tokenizers.melody import METRES
-from studio.errors import NothingUsable, WrongUsage
+from studio.errors import Interrupted, NothingUsable, WrongUsage
 from studio.recipes import RECIPES
 
 EVALUATION_LENGTH = 2048  # tokens of context when held-out pieces are weighed
@@ -79,8 +79,8 @@ def _gated(score):
         return refusal
 
 
-def tokenize(corpus, tokenizer):
-    """Encode and split a corpus.
+def tokenize(corpus, tokenizer, *, name="the corpus"):
+    """Encode and split a corpus, called `name` if something is wrong with it.
 
     Returns:
         `Material`. Pieces that the tokenizer cannot take are refused in its report.
@@ -102,7 +102,7 @@ def tokenize(corpus, tokenizer):
         pieces.append(piece)
     corpus = corpora.Corpus(tuple(pieces), tuple(report.values()))
     if not pieces:
-        raise NothingUsable(nothing_usable(corpus))
+        raise NothingUsable(f"{name}: {nothing_usable(corpus)}")
     split = corpora.split_by_tune(
         [tokenizer.pitches(i) for i in ids], [p.digest for p in pieces]
     )
@@ -120,7 +120,7 @@ def nothing_usable(corpus):
     """The sentence for a folder in which no file can be used."""
     found = len(corpus.report)
     if not found:
-        return "The folder holds no file. Give it MIDI files (.mid)."
+        return "There is no file in it; MIDI files (.mid) are wanted."
     reasons = ", ".join(f"{n} {reason}" for reason, n in corpus.refusals().items())
     return f"None of {found} files can be used: {reasons}."
 
@@ -226,14 +226,17 @@ def train_bundle(
             watch(progress, event)
 
     began = time.monotonic()
-    progress = train(
-        network,
-        plan,
-        lambda epoch: tf_batches(windows, planned(epoch)),
-        len(planned(0)),
-        held_out,
-        watch=keep,
-    )
+    try:
+        progress = train(
+            network,
+            plan,
+            lambda epoch: tf_batches(windows, planned(epoch)),
+            len(planned(0)),
+            held_out,
+            watch=keep,
+        )
+    except KeyboardInterrupt:
+        raise Interrupted(_what_was_kept(run_folder)) from None
     facts = figures(material, recipe_name, plan, sources, command, floors)
     facts["held_out"]["model"] = progress.best
     facts["test"] = {"model": held_out(network, "test")}
@@ -246,6 +249,13 @@ def train_bundle(
     bundle = finished(architecture, network.named_weights(), tokenizer, facts)
     save_bundle(output, bundle)
     return bundle, progress
+
+
+def _what_was_kept(run_folder):
+    best = run_folder / "best.bundle"
+    if best.is_dir():
+        return f"interrupted; the best weights so far are the bundle {best}"
+    return "interrupted before the first look at held-out music; nothing was kept"
 
 
 def finished(architecture, weights, tokenizer, facts):

@@ -1,0 +1,163 @@
+"""Bundles: what is saved is what is opened; whatever is broken is refused."""
+
+import json
+import shutil
+import time
+
+import numpy as np
+import pytest
+
+from audio_models import MODELS
+from audio_models.bundle import FILES, BadBundle, Bundle, load_bundle, save_bundle
+from audio_models.network import Network
+from audio_models.player import Player, generate
+from audio_models.request import Request
+from data_pipelines.tokenizers.melody import MelodyTokenizer
+
+TOKENIZER = MelodyTokenizer()
+
+
+def small_bundle(name="lstm", seed=0, facts=None):
+    sizes = {"hidden_dim": 16, "num_layers": 1}
+    sizes |= {"num_heads": 2} if name == "transformer" else {"embedding_dim": 8}
+    architecture = MODELS[name](vocab_size=TOKENIZER.vocab_size, **sizes)
+    weights = Network(architecture, seed=seed).named_weights()
+    facts = facts or {"metres": {"4/4": 3}}
+    return Bundle(architecture, weights, TOKENIZER.spec(), facts, "# card\n", b"MThd")
+
+
+@pytest.fixture
+def saved(tmp_path):
+    save_bundle(tmp_path / "a.bundle", small_bundle())
+    return tmp_path / "a.bundle"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_saved_is_what_is_opened_and_sounds_the_same(name, tmp_path):
+    bundle = small_bundle(name)
+    save_bundle(tmp_path / "b", bundle)
+    opened = load_bundle(tmp_path / "b")
+    assert opened.architecture == bundle.architecture
+    assert opened.vocabulary == bundle.vocabulary
+    assert (opened.facts, opened.card) == (bundle.facts, bundle.card)
+    assert sorted(p.name for p in (tmp_path / "b").iterdir()) == sorted(
+        (*FILES, "SHA256SUMS")
+    )
+    asked = Request([[1, TOKENIZER.metre_id("4/4")]], 30, TOKENIZER.grammar)
+    tokens = [generate(Player(b.architecture, b.weights), asked) for b in (bundle, opened)]
+    np.testing.assert_array_equal(tokens[0].ids, tokens[1].ids)
+
+
+def test_every_flipped_bit_is_detected(saved):
+    rng = np.random.default_rng(0)
+    flips = 0
+    for name in (*FILES, "SHA256SUMS"):
+        path = saved / name
+        good = path.read_bytes()
+        for _ in range(20):
+            data = bytearray(good)
+            data[rng.integers(len(data))] ^= 1 << rng.integers(8)
+            path.write_bytes(bytes(data))
+            with pytest.raises(BadBundle):
+                load_bundle(saved)
+            flips += 1
+        path.write_bytes(good)
+    load_bundle(saved)
+    print(f"{flips} flipped bits, {flips} detected")
+
+
+@pytest.mark.parametrize("name", [*FILES, "SHA256SUMS"])
+def test_a_missing_file_is_named(saved, name):
+    (saved / name).unlink()
+    with pytest.raises(BadBundle, match=name):
+        load_bundle(saved)
+
+
+def reseal(folder):
+    """Make the sums right again: the attacker can do that too."""
+    import hashlib
+
+    lines = [
+        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n"
+        for name in FILES
+    ]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 99}, "format 99 is not known"),
+        ({"model": "__import__"}, "no model is called"),
+        ({"sizes": {"vocab_size": 10**12}}, "must be an integer in"),
+        ({"sizes": {"vocab_size": 145, "code": "x"}}, "no sound bundle"),
+        ({"sizes": {"vocab_size": 145, "hidden_dim": 4096}}, "no sound bundle"),
+        ({"facts": None, "sizes": []}, "no sound bundle"),
+    ],
+)
+def test_a_malicious_description_is_refused_quickly(saved, change, message):
+    path = saved / "bundle.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    reseal(saved)
+    began = time.monotonic()
+    with pytest.raises(BadBundle, match=message):
+        load_bundle(saved)
+    assert time.monotonic() - began < 1
+
+
+def test_pickled_weights_are_refused(saved):
+    np.savez(saved / "weights.npz", **{"head.bias": np.array([{"a": 1}], dtype=object)})
+    reseal(saved)
+    with pytest.raises(BadBundle):
+        load_bundle(saved)
+
+
+def test_weights_that_are_not_finite_can_be_neither_saved_nor_opened(saved, tmp_path):
+    bundle = small_bundle()
+    bundle.weights["head.bias"][3] = np.inf
+    with pytest.raises(ValueError, match="not finite"):
+        save_bundle(tmp_path / "c", bundle)
+    assert not (tmp_path / "c").exists()
+    with np.load(saved / "weights.npz") as arrays:
+        weights = dict(arrays)
+    weights["head.bias"][3] = np.nan
+    np.savez(saved / "weights.npz", **weights)
+    reseal(saved)
+    with pytest.raises(BadBundle, match="not finite"):
+        load_bundle(saved)
+
+
+def test_a_new_bundle_replaces_an_old_one_whole(saved):
+    save_bundle(saved, small_bundle(facts={"newer": True}))
+    assert load_bundle(saved).facts == {"newer": True}
+    assert [p.name for p in saved.parent.iterdir()] == [saved.name]
+
+
+def test_a_folder_that_is_no_bundle_is_never_replaced(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.txt").write_text("years of work")
+    with pytest.raises(ValueError, match="left as it is"):
+        save_bundle(tmp_path / "thesis", small_bundle())
+    assert (tmp_path / "thesis" / "chapter1.txt").read_text() == "years of work"
+
+
+def test_a_full_disk_leaves_the_old_bundle(saved, monkeypatch):
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        save_bundle(saved, small_bundle(facts={"newer": True}))
+    monkeypatch.undo()
+    assert load_bundle(saved).facts == {"metres": {"4/4": 3}}
+    assert [p.name for p in saved.parent.iterdir()] == [saved.name]
+
+
+def test_no_bundle_there_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match="No such bundle"):
+        load_bundle(tmp_path / "nowhere")
+
+
+def test_a_bundle_that_was_copied_still_opens(saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "elsewhere")
+    assert load_bundle(tmp_path / "elsewhere").card == "# card\n"

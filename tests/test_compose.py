@@ -1,0 +1,93 @@
+"""Composing: what is asked for is what one gets."""
+
+import numpy as np
+import pytest
+from conftest import tune
+from test_bundle import small_bundle
+
+from audio_models.request import Generated
+from data_pipelines.midi import midi_bytes
+from data_pipelines.tokenizers.melody import MelodyTokenizer, steps_in_bar
+from data_pipelines.vocabulary import BOS, EOS
+from studio.compose import Wish, choose_take, compose, key_name, likely_key
+
+TOKENIZER = MelodyTokenizer()
+PITCH = TOKENIZER.vocabulary.ids("pitch")[0]
+
+
+@pytest.mark.parametrize("metre", ["4/4", "6/8", "3/4", "9/8", "2/4"])
+@pytest.mark.parametrize("bars", [1, 7, 16])
+def test_a_piece_has_the_bars_and_the_metre_asked_for(metre, bars):
+    piece = compose(small_bundle(), Wish(bars=bars, metre=metre, seed=2))
+    assert str(piece.score.metre) == metre
+    bar_ticks = steps_in_bar(metre) * 120
+    assert (bars - 1) * bar_ticks < piece.score.end_tick <= bars * bar_ticks
+    assert len(piece.score) >= 1
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others():
+    bundle = small_bundle()
+    first, again, other = (
+        midi_bytes(compose(bundle, Wish(bars=4, seed=s)).score) for s in (7, 7, 8)
+    )
+    assert first == again != other
+
+
+def test_tempo_and_instrument_are_the_ones_asked_for():
+    score = compose(small_bundle(), Wish(bars=2, qpm=77.0, program=73)).score
+    assert score.qpm == 77.0
+    assert score.tracks[0].program == 73
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        ({"bars": 0}, r"`bars` must be in 1\.\.256\. Received: 0"),
+        ({"temperature": -1}, "`temperature` must be in"),
+        ({"top_p": 0.0}, "`top_p` must be in"),
+        ({"top_k": 0}, "`top_k` must be in"),
+        ({"metre": "5/4"}, "`metre` must be one of 2/4"),
+        ({"qpm": 1000.0}, "`qpm` must be in"),
+        ({"program": 128}, "`program` must be in"),
+        ({"seed": -1}, "`seed` must be in"),
+    ],
+)
+def test_a_wish_out_of_range_is_named(wish, message):
+    with pytest.raises(ValueError, match=message):
+        compose(small_bundle(), Wish(**wish))
+
+
+def takes(rows, worth):
+    return Generated(np.array(rows), np.array(worth, "float32"))
+
+
+def test_of_several_takes_one_that_ends_is_kept_and_of_these_the_likeliest():
+    note = PITCH + 60
+    rows = [[note, note, note], [note, EOS, 0], [note, EOS, 0]]
+    worth = [[-0.1] * 3, [-3.0, -1.0, 0], [-1.0, -1.0, 0]]
+    assert choose_take(takes(rows, worth), TOKENIZER) == 2
+    assert choose_take(takes(rows[:1], worth[:1]), TOKENIZER) == 0
+
+
+@pytest.mark.parametrize(
+    ("pitches", "name"),
+    [
+        ([60, 62, 64, 65, 67, 69, 71, 72, 67, 64, 60], "C major"),
+        ([69, 71, 72, 74, 76, 77, 80, 81, 76, 72, 69], "A minor"),
+        ([62, 64, 66, 67, 69, 71, 73, 74, 69, 66, 62], "D major"),
+        ([63, 65, 67, 68, 70, 72, 74, 75, 70, 67, 63], "Eb major"),
+    ],
+)
+def test_the_key_of_a_scale_is_named(pitches, name):
+    assert key_name(*likely_key(tune(pitches))) == name
+
+
+def test_the_first_beat_is_the_loudest_and_notes_stay_the_same():
+    piece = compose(small_bundle(), Wish(bars=8, metre="6/8", seed=3))
+    notes = piece.score.notes
+    on_bar = notes["start"] % (12 * 120) == 0
+    assert (notes["velocity"][on_bar] == 100).all()
+    assert (notes["velocity"][~on_bar] < 100).all()
+    plain = TOKENIZER.decode(piece.ids)
+    assert plain.notes["pitch"].tolist() == notes["pitch"].tolist()
+    assert piece.ids[0] == BOS
