@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from audio_models.request import PAD, Generated, uniforms
+from audio_models.request import EOS, IMPOSSIBLE, PAD, Generated, uniforms
 from audio_models.sampling import draw, keep_allowed
 
 
@@ -35,7 +35,7 @@ class CompiledGenerator:
         if key not in self._loops:
             self._loops[key] = self._compile(*shape, *settings)
         grammar = request.grammar
-        ids, log_probability = self._loops[key](
+        made = self._loops[key](
             tf.constant(request.prompts),
             tf.constant(uniforms(request)),
             tf.constant(grammar.allowed),
@@ -45,7 +45,7 @@ class CompiledGenerator:
             tf.constant(request.is_final),
             tf.constant(request.min_new_tokens),
         )
-        return Generated(ids.numpy(), log_probability.numpy())
+        return Generated(*(array.numpy() for array in made))
 
     def _compile(self, rows, length, new, temperature, top_k, top_p):
         network = self.network
@@ -66,8 +66,9 @@ class CompiledGenerator:
             )
             ids = tf.fill((new, rows), PAD)
             worth = tf.zeros((new, rows))
+            end_worth = tf.fill((new, rows), IMPOSSIBLE)
 
-            def write(t, logits, state, place, ids, worth):
+            def write(t, logits, state, place, ids, worth, end_worth):
                 may = tf.gather(allowed, place)
                 may = may & ~(is_end[None, :] & (t < least_tokens))
                 drawn = draw(
@@ -80,19 +81,22 @@ class CompiledGenerator:
                 )
                 every = tf.nn.log_softmax(logits)
                 got = tf.gather(every, drawn, batch_dims=1)
+                may_end = tf.gather(allowed[:, EOS], place)
+                end = tf.where(may_end, every[:, EOS], IMPOSSIBLE)
                 ids = tf.tensor_scatter_nd_update(ids, [[t]], drawn[None])
                 worth = tf.tensor_scatter_nd_update(worth, [[t]], got[None])
+                end_worth = tf.tensor_scatter_nd_update(end_worth, [[t]], end[None])
                 place = tf.gather_nd(next_state, tf.stack([place, drawn], axis=1))
                 logits, state = network.step(drawn, state)
-                return t + 1, logits, state, place, ids, worth
+                return t + 1, logits, state, place, ids, worth, end_worth
 
-            def goes_on(t, logits, state, place, ids, worth):
+            def goes_on(t, logits, state, place, *_):
                 ended = tf.reduce_all(tf.gather(is_final, place))
                 return (t < new) & ~ended
 
-            _, _, _, _, ids, worth = tf.while_loop(
-                goes_on, write, (0, logits, state, place, ids, worth)
+            *_, ids, worth, end_worth = tf.while_loop(
+                goes_on, write, (0, logits, state, place, ids, worth, end_worth)
             )
-            return tf.transpose(ids), tf.transpose(worth)
+            return [tf.transpose(array) for array in (ids, worth, end_worth)]
 
         return loop

@@ -8,7 +8,7 @@ import numpy as np
 
 from audio_models import numpy_ops
 from audio_models.architecture import check_weights
-from audio_models.request import Generated, uniforms
+from audio_models.request import EOS, IMPOSSIBLE, Generated, uniforms
 from audio_models.sampling import draw, keep_allowed
 
 
@@ -57,6 +57,7 @@ def generate(player, request):
     place = request.grammar_states()
     ids = np.zeros((rows, new), dtype=np.int32)
     log_probability = np.zeros((rows, new), dtype=np.float32)
+    end_log_probability = np.full((rows, new), IMPOSSIBLE, dtype=np.float32)
     for t in range(new):
         may = allowed[place]
         if t < request.min_new_tokens:
@@ -71,10 +72,12 @@ def generate(player, request):
         )
         every = numpy_ops.log_softmax(logits)
         log_probability[:, t] = every[np.arange(rows), drawn]
+        may_end = allowed[place, EOS]
+        end_log_probability[:, t] = np.where(may_end, every[:, EOS], IMPOSSIBLE)
         ids[:, t] = drawn
         place = next_state[place, drawn]
         if request.is_final[place].all():
             break
         if t + 1 < new:
             logits, state = player.step(drawn, state)
-    return Generated(ids, log_probability)
+    return Generated(ids, log_probability, end_log_probability)

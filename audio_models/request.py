@@ -7,6 +7,7 @@ import numpy as np
 from audio_models.architecture import LARGEST
 
 PAD, EOS = 0, 2  # reserved in every vocabulary of the kit
+IMPOSSIBLE = -1e9  # the log-probability of what the grammar forbids
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,13 @@ class Generated:
     """New tokens, int32 (B, T), PAD after the end, and what the model gave each.
 
     ``log_probability`` (B, T), nats, is the model's own: before temperature, filters
-    and grammar.
+    and grammar. ``end_log_probability`` (B, T) is what EOS would have been worth in
+    each place, `IMPOSSIBLE` where the grammar forbids it or nothing was drawn.
     """
 
     ids: np.ndarray
     log_probability: np.ndarray
+    end_log_probability: np.ndarray
 
 
 def uniforms(request):

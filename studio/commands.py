@@ -51,17 +51,16 @@ def compose(*, model, wish, outputs, engine, soundfont, as_json):
             "notes": len(piece.score),
             "seconds": round(piece.score.length_seconds, 2),
             "nats_per_note": round(piece.nats_per_note, 4),
-            "ended_by_itself": piece.ended,
+            "end_probability": round(piece.end_probability, 4),
             "files": [str(path) for path in paths],
             "engine": rendering.engine if rendering else None,
         }
         print(json.dumps(facts))
         return
-    ending = "ends by itself" if piece.ended else "cut at its last bar"
     print(
         f"Composed {wish.bars} bars of {piece.metre} in {piece.key}, "
         f"{len(piece.score)} notes, {piece.score.length_seconds:.0f} s, "
-        f"{ending} (model {name}, seed {wish.seed}), in {seconds:.1f} s."
+        f"in {seconds:.1f} s (model {name}, seed {wish.seed})."
     )
     _tell_files(paths, rendering)
     print(f"Again, or changed: etude compose --model {model} --seed {wish.seed}")

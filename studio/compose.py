@@ -36,14 +36,17 @@ class Wish:
 
 @dataclass(frozen=True)
 class Composition:
-    """A new piece and how it came about."""
+    """A new piece and how it came about.
+
+    ``end_probability`` is what the model gave to ending where the piece ends.
+    """
 
     score: object
     ids: np.ndarray
     metre: str
     qpm: float
     key: str
-    ended: bool
+    end_probability: float
     nats_per_note: float
 
 
@@ -65,12 +68,10 @@ def compose(bundle, wish):
     metre = wish.metre or _usual_metre(bundle.facts, wish.seed)
     metre_id = tokenizer.metre_id(metre)
     bar = steps_in_bar(metre)
-    # A take may end by itself from the middle of its last bar on.
-    longest = wish.bars * bar
     request = Request(
         prompts=np.tile([BOS, metre_id], (wish.takes, 1)),
-        max_new_tokens=longest + 1,
-        min_new_tokens=longest - bar + max(1, bar // 2),
+        max_new_tokens=(wish.bars + 1) * bar + 1,
+        min_new_tokens=(wish.bars + 1) * bar + 1,  # where to end is chosen below
         grammar=tokenizer.grammar,
         temperature=wish.temperature,
         top_k=wish.top_k,
@@ -78,11 +79,10 @@ def compose(bundle, wish):
         seed=wish.seed,
     )
     generated = generate(Player(bundle.architecture, bundle.weights), request)
-    best = choose_take(generated, tokenizer)
-    ids = generated.ids[best]
-    ended = bool((ids == EOS).any())
-    body = ids[: np.argmax(ids == EOS)] if ended else ids[:longest]
+    row, length = choose_ending(generated, wish.bars, bar, tokenizer.rest)
+    body = generated.ids[row, :length]
     whole = np.concatenate([[BOS, metre_id], body, [EOS]]).astype(np.int32)
+    end_probability = float(np.exp(generated.end_log_probability[row, length]))
     qpm = wish.qpm or bundle.facts.get("usual_qpm", {}).get(metre) or _usual_qpm(metre)
     program = wish.program
     if program is None:
@@ -92,9 +92,9 @@ def compose(bundle, wish):
     sharps, is_minor = likely_key(score)
     score = replace(score, keys=(Key(0, sharps, is_minor),))
     notes = int(tokenizer.is_note(body).sum())
-    nats = -float(generated.log_probability[best][: len(body)].sum()) / max(1, notes)
+    nats = -float(generated.log_probability[row, :length].sum()) / max(1, notes)
     key = key_name(sharps, is_minor)
-    return Composition(score, whole, metre, float(qpm), key, ended, nats)
+    return Composition(score, whole, metre, float(qpm), key, end_probability, nats)
 
 
 def check_wish(wish):
@@ -118,22 +118,28 @@ def check_wish(wish):
         MelodyTokenizer().metre_id(wish.metre)
 
 
-def choose_take(generated, tokenizer):
-    """The row that ends by itself, or else most nearly; of several, the likeliest.
+def choose_ending(generated, bars, steps_per_bar, rest):
+    """Which take to keep, and where to end it: where the model most expects the end.
+
+    A take that opens with a rest begins with a pickup, which is no bar of its own.
 
     Args:
-        generated: `Generated`, takes in rows.
-        tokenizer: gives `is_note`.
+        generated: `Generated`, takes in rows, EOS held back.
+        bars: int, how many are wanted.
+        steps_per_bar: int.
+        rest: int, the token of a rest.
 
     Returns:
-        int, the row.
+        (int, int): the row, and how many of its tokens to keep. The end lies in the
+        last bar.
     """
-    ids = generated.ids
-    ended = (ids == EOS).any(axis=1)
-    notes = np.maximum(tokenizer.is_note(ids).sum(axis=1), 1)
-    nats_per_note = generated.log_probability.sum(axis=1) / notes
-    # Rows that ended come first; a very unlikely row is no better for having ended.
-    return int(np.lexsort((nats_per_note, ended))[-1])
+    last = bars * steps_per_bar
+    last = last + steps_per_bar * (generated.ids[:, 0] == rest)  # (takes,)
+    place = np.arange(generated.ids.shape[1])[None, :]
+    is_in_last_bar = (place > last[:, None] - steps_per_bar) & (place <= last[:, None])
+    worth = np.where(is_in_last_bar, generated.end_log_probability, -np.inf)
+    row, length = np.unravel_index(int(worth.argmax()), worth.shape)
+    return int(row), int(length)
 
 
 def with_accents(score, steps_per_bar):

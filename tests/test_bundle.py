@@ -44,7 +44,9 @@ def test_what_is_saved_is_what_is_opened_and_sounds_the_same(name, tmp_path):
         (*FILES, "SHA256SUMS")
     )
     asked = Request([[1, TOKENIZER.metre_id("4/4")]], 30, TOKENIZER.grammar)
-    tokens = [generate(Player(b.architecture, b.weights), asked) for b in (bundle, opened)]
+    tokens = [
+        generate(Player(b.architecture, b.weights), asked) for b in (bundle, opened)
+    ]
     np.testing.assert_array_equal(tokens[0].ids, tokens[1].ids)
 
 

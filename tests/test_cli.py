@@ -61,7 +61,13 @@ def test_without_output_names_a_piece_lands_in_out(bundle, tmp_path):
     assert done.returncode == 0, done.stderr
     written = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert written == ["small-4.mid", "small-4.png", "small-4.wav"]
-    for said in ("out/small-4.wav", "Play it", "seed 4", "soundfont", "44100 Hz stereo"):
+    for said in (
+        "out/small-4.wav",
+        "Play it",
+        "seed 4",
+        "soundfont",
+        "44100 Hz stereo",
+    ):
         assert said in done.stdout
 
 
@@ -89,7 +95,9 @@ def test_every_form_is_written_and_holds_what_it_should(bundle, tmp_path):
         waveform, rate = soundfile.read(tmp_path / "deep" / name)
         assert rate == 44_100 and waveform.shape[1] == 2
         assert 0.05 < np.abs(waveform).max() <= 1
-        assert len(waveform) / rate == pytest.approx(score.length_seconds + 1.5, abs=0.01)
+        assert len(waveform) / rate == pytest.approx(
+            score.length_seconds + 1.5, abs=0.01
+        )
     picture = np.asarray(Image.open(tmp_path / "deep" / "a.png"))
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
     from music21 import converter
@@ -124,7 +132,9 @@ def test_inspecting_a_folder_accounts_for_every_file(tmp_path):
     report = tmp_path / "report.jsonl"
     done = etude("inspect", folder, "--json", "--report", report)
     facts = json.loads(done.stdout)
-    assert facts["files"] == 1034 == facts["used"] + facts["repaired"] + facts["refused"]
+    assert (
+        facts["files"] == 1034 == facts["used"] + facts["repaired"] + facts["refused"]
+    )
     assert facts["reasons"] == {"duplicate": 5}
     lines = [json.loads(line) for line in report.read_text().splitlines()]
     assert len(lines) == len({line["path"] for line in lines}) == 1034

@@ -8,8 +8,8 @@ from test_bundle import small_bundle
 from audio_models.request import Generated
 from data_pipelines.midi import midi_bytes
 from data_pipelines.tokenizers.melody import MelodyTokenizer, steps_in_bar
-from data_pipelines.vocabulary import BOS, EOS
-from studio.compose import Wish, choose_take, compose, key_name, likely_key
+from data_pipelines.vocabulary import BOS
+from studio.compose import Wish, choose_ending, compose, key_name, likely_key
 
 TOKENIZER = MelodyTokenizer()
 PITCH = TOKENIZER.vocabulary.ids("pitch")[0]
@@ -21,7 +21,10 @@ def test_a_piece_has_the_bars_and_the_metre_asked_for(metre, bars):
     piece = compose(small_bundle(), Wish(bars=bars, metre=metre, seed=2))
     assert str(piece.score.metre) == metre
     bar_ticks = steps_in_bar(metre) * 120
-    assert (bars - 1) * bar_ticks < piece.score.end_tick <= bars * bar_ticks
+    pickup = bar_ticks if piece.ids[2] == TOKENIZER.rest else 0
+    length = piece.score.end_tick - pickup
+    assert (bars - 1) * bar_ticks < length <= bars * bar_ticks
+    assert 0 < piece.end_probability <= 1
     assert len(piece.score) >= 1
 
 
@@ -57,16 +60,21 @@ def test_a_wish_out_of_range_is_named(wish, message):
         compose(small_bundle(), Wish(**wish))
 
 
-def takes(rows, worth):
-    return Generated(np.array(rows), np.array(worth, "float32"))
-
-
-def test_of_several_takes_one_that_ends_is_kept_and_of_these_the_likeliest():
+def test_a_piece_ends_where_the_model_most_expects_it_within_the_last_bar():
+    rest = TOKENIZER.rest
     note = PITCH + 60
-    rows = [[note, note, note], [note, EOS, 0], [note, EOS, 0]]
-    worth = [[-0.1] * 3, [-3.0, -1.0, 0], [-1.0, -1.0, 0]]
-    assert choose_take(takes(rows, worth), TOKENIZER) == 2
-    assert choose_take(takes(rows[:1], worth[:1]), TOKENIZER) == 0
+    bar, bars = 4, 2
+    ids = np.full((3, 13), note)
+    ids[2, 0] = rest  # a pickup: its first bar does not count
+    worth = np.full((3, 13), -9.0, "float32")
+    worth[0, 3] = -0.1  # too early
+    worth[0, 9] = -0.1  # too late
+    worth[1, 7] = -0.5
+    worth[2, 8] = -0.2  # too early for a take with a pickup
+    made = Generated(ids, np.zeros((3, 13), "float32"), worth)
+    assert choose_ending(made, bars, bar, rest) == (1, 7)
+    worth[2, 12] = -0.3
+    assert choose_ending(made, bars, bar, rest) == (2, 12)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,9 @@ def test_a_loss_that_is_no_number_stops_the_run_with_its_cause():
     net.load_named_weights(weights | {"head.bias": np.full(12, 1e38, "float32")})
     poisoned = dict(net._named)["head.kernel"]
     poisoned.assign(np.full(poisoned.shape, np.inf, "float32"))
-    with pytest.raises(NotFinite, match=r"The loss is (nan|inf) at step 0\..*--learning"):
+    with pytest.raises(
+        NotFinite, match=r"The loss is (nan|inf) at step 0\..*--learning"
+    ):
         train(net, Plan(), lambda _: [batch()], 1, lambda _: 1.0)
 
 
@@ -99,7 +101,9 @@ def test_floors_stand_in_their_order_on_music(folder_of_tunes):
     valid = material.splits["valid"]
     tokens = sum(len(piece) - 1 for piece in valid)
     expected = math.log(145) * tokens / count_notes(valid, TOKENIZER)
-    assert nats_per_note(untrained, valid, TOKENIZER) == pytest.approx(expected, rel=0.1)
+    assert nats_per_note(untrained, valid, TOKENIZER) == pytest.approx(
+        expected, rel=0.1
+    )
 
 
 @pytest.mark.slow
