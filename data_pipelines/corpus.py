@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from data_pipelines.files import write_whole
-from data_pipelines.guard import Refused, read_score, walk
+from data_pipelines.guard import Refused, read_file, sniff, walk
+from data_pipelines.workers import outcome, read_all
 
 SPLITS = ("train", "valid", "test")
 SHINGLE = 8  # intervals in a row that make one fingerprint
@@ -50,11 +51,15 @@ class Corpus:
         return Counter(line.reason for line in self.report if line.status == "refused")
 
 
-def read_folder(root, *, on_progress=None):
+def read_folder(root, *, workers=2, on_progress=None):
     """Read every file under a folder, or one file.
+
+    MIDI is read here, by a parser that neither hangs nor crashes; the other forms in
+    worker processes, under a clock and a cap on memory.
 
     Args:
         root: str or Path.
+        workers: int, how many processes; 0 reads everything here.
         on_progress: callable of (files done, files in all), or None.
 
     Returns:
@@ -64,32 +69,59 @@ def read_folder(root, *, on_progress=None):
         FileNotFoundError: if `root` does not exist.
     """
     files = walk(root)
+    forms = [outcome(sniff, path) for path in files]
+    risky = {
+        path: form
+        for path, form in zip(files, forms, strict=True)
+        if form != "midi" and not isinstance(form, Refused)
+    }
+    preload = ["music21"] if set(risky.values()) - {"abc"} else []
+    from_workers = read_all(risky, workers=workers, preload=preload)
     found = []
-    for done, path in enumerate(files, 1):
-        try:
-            found.append((str(path), read_score(path)))
-        except Refused as refusal:
-            found.append((str(path), refusal))
+    for done, (path, form) in enumerate(zip(files, forms, strict=True), 1):
+        if isinstance(form, Refused):
+            result = form
+        elif form == "midi":
+            result = outcome(read_file, path)
+        else:
+            _, result = next(from_workers)
+        found.append((str(path), result))
         if on_progress:
             on_progress(done, len(files))
     return assemble(found)
 
 
 def assemble(found):
-    """The `Corpus` of (name, `Score` or `Refused`) pairs, duplicates removed."""
+    """The `Corpus` of (name, `Reading` or `Refused`) pairs, duplicates removed.
+
+    A file of several pieces gives the names ``name#1``, ``name#2`` ... It is used if
+    one of them is new, and called repaired if something in it had to be left out.
+    """
     pieces, report, first_with = [], [], {}
     for name, result in found:
         if isinstance(result, Refused):
             report.append(Line(name, "refused", result.reason, result.detail))
             continue
-        digest = content_digest(result)
-        if digest in first_with:
-            detail = f"the same notes as {first_with[digest]}"
+        many = len(result.scores) + len(result.left_out) > 1
+        kept, twin = 0, ""
+        for number, score in enumerate(result.scores, 1):
+            digest = content_digest(score)
+            piece = f"{name}#{number}" if many else name
+            if digest in first_with:
+                twin = first_with[digest]
+                continue
+            first_with[digest] = piece
+            pieces.append(Piece(piece, score, digest))
+            kept += 1
+        if not kept:
+            detail = f"the same notes as {twin}"
             report.append(Line(name, "refused", "duplicate", detail))
             continue
-        first_with[digest] = name
-        pieces.append(Piece(name, result, digest))
-        report.append(Line(name, "used", pieces=1))
+        left_out = list(result.left_out)
+        if twins := len(result.scores) - kept:
+            left_out.append(f"{twins} pieces that others hold already")
+        status = "repaired" if left_out else "used"
+        report.append(Line(name, status, detail="; ".join(left_out), pieces=kept))
     return Corpus(tuple(pieces), tuple(report))
 
 

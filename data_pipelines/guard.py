@@ -1,9 +1,11 @@
 """Between a stranger's folder and us: walk, sniff, read, gate.
 
-Nothing here raises for a bad file: it is refused, once, with a reason from `REASONS`.
+Whatever is wrong with a file, it is refused once, with a reason from `REASONS`. What
+may hang or swell (MusicXML, Humdrum, long ABC) is read by `workers`, under a clock.
 """
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,23 +23,37 @@ REASONS = (
     "not a regular file",
     "unreadable",
     "duplicate",
+    "timeout",
+    "crashed",
+    "memory",
 )
 LARGEST_BYTES = 16 * 2**20
+HEAD_BYTES = 65_536  # enough to tell what a file is
+FORMS = "MIDI (.mid), MusicXML (.musicxml .mxl), ABC (.abc) or Humdrum (.krn)"
 
 
-@dataclass(frozen=True)
 class Refused(Exception):
     """A file that is not used: one of `REASONS`, and the detail of it."""
 
-    reason: str
-    detail: str = ""
+    def __init__(self, reason, detail=""):
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
 
     def __str__(self):
         return f"{self.reason}: {self.detail}" if self.detail else self.reason
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What a file gave: its pieces, and what had to be left out of it."""
+
+    scores: tuple
+    left_out: tuple[str, ...] = ()
+
+
 def walk(root):
-    """Every file under `root` (or `root` itself), sorted, links not followed.
+    """Every file under `root` (or `root` itself), sorted, links to folders not followed.
 
     Raises:
         FileNotFoundError: if there is nothing called `root`.
@@ -55,27 +71,63 @@ def walk(root):
     return files
 
 
-def read_score(path):
-    """The score in a file of any form we read, gated.
+def sniff(path):
+    """What a file is, by its first bytes and not its name.
+
+    Returns:
+        str: "midi", "mxl", "musicxml", "abc" or "humdrum".
+
+    Raises:
+        Refused: if it is none of these, or cannot be opened.
+    """
+    head = _read(Path(path), HEAD_BYTES)
+    if not head:
+        raise Refused("empty file")
+    if head[:4] == b"MThd" or (head[:4] == b"RIFF" and head[8:12] == b"RMID"):
+        return "midi"
+    if head[:4] == b"PK\x03\x04":
+        return "mxl"
+    text = decoded(head)
+    if re.search(r"<score-(partwise|timewise)", text):
+        return "musicxml"
+    if "**kern" in text:
+        return "humdrum"
+    if re.search(r"^X:", text, re.M) and re.search(r"^K:", text, re.M):
+        return "abc"
+    raise Refused("not music", f"it begins with {head[:8]!r}; read are {FORMS}")
+
+
+def read_file(path):
+    """The pieces in a file of any form that we read, gated.
 
     Args:
         path: str or Path.
 
     Returns:
-        `Score` with at least one note.
+        `Reading` of at least one score, each with at least one note.
 
     Raises:
         Refused: whatever is wrong, with its reason.
     """
-    data = _bytes(Path(path))
-    if not data:
-        raise Refused("empty file")
-    if data[:4] != b"MThd" and not (data[:4] == b"RIFF" and data[8:12] == b"RMID"):
-        raise Refused("not music", f"begins with {data[:8]!r}, no MIDI header")
+    path = Path(path)
+    form = sniff(path)
+    if form == "abc":
+        return _read_abc(_read(path))
     try:
-        return gate(parse_midi(data, title=Path(path).stem))
+        if form == "midi":
+            score = parse_midi(_read(path), title=path.stem)
+        else:
+            from data_pipelines.musicxml import parse_with_music21
+
+            score = parse_with_music21(_read(path), form, title=path.stem)
     except UnreadableMusic as error:
         raise Refused("damaged", str(error)) from None
+    return Reading((gate(score),))
+
+
+def read_score(path):
+    """The first piece in a file; as `read_file` otherwise."""
+    return read_file(path).scores[0]
 
 
 def gate(score):
@@ -93,17 +145,43 @@ def gate(score):
     return score
 
 
-def _bytes(path):
+def decoded(data):
+    """Text from bytes: UTF-16 or UTF-8 by its mark, else UTF-8, else Latin-1."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", errors="replace")
     try:
-        mode = path.lstat().st_mode
-        if stat.S_ISLNK(mode):
-            mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1").lstrip("\ufeff")
+
+
+def _read_abc(data):
+    from data_pipelines.abc import BadAbc, parse_tune, split_tunes
+
+    scores, left_out = [], []
+    for number, text in enumerate(split_tunes(decoded(data)), 1):
+        try:
+            scores.append(gate(parse_tune(text)))
+        except (BadAbc, Refused, ValueError) as error:
+            left_out.append(f"tune {number}: {error}")
+    if not scores:
+        raise Refused("no notes", left_out[0] if left_out else "no tune in it")
+    return Reading(tuple(scores), tuple(left_out))
+
+
+def _read(path, most=None):
+    """The bytes of a regular file, at most `most` of them."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
             raise Refused("not a regular file")
-        if (size := path.stat().st_size) > LARGEST_BYTES:
+        size = path.stat().st_size
+        if size > LARGEST_BYTES:
             raise Refused(
                 "too large", f"{size:,} bytes, at most {LARGEST_BYTES:,} are read"
             )
-        return path.read_bytes()
+        with open(path, "rb") as file:
+            return file.read(most if most is not None else LARGEST_BYTES)
     except OSError as error:
         raise Refused("unreadable", error.strerror or str(error)) from None
+    except ValueError as error:  # a NUL in the name
+        raise Refused("unreadable", str(error)) from None

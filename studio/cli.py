@@ -132,7 +132,8 @@ def compose(
 @app.command()
 def train(
     folder: Annotated[
-        Path | None, typer.Argument(help="A folder of MIDI files, or one file.")
+        Path | None,
+        typer.Argument(help="A folder of MIDI, ABC or MusicXML files, or one file."),
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The bundle to write, a folder.")
@@ -180,14 +181,14 @@ def train(
 
 @app.command()
 def listen(
-    file: Annotated[Path, typer.Argument(help="A MIDI file.")],
+    file: Annotated[Path, typer.Argument(help="A MIDI, ABC or MusicXML file.")],
     output: Output = None,
     engine: EngineName = "auto",
     soundfont: SoundFont = None,
     play: Annotated[bool, typer.Option("--play", help="Play it at once.")] = False,
     json: Json = False,
 ):
-    """Turn a MIDI file into sound (default: FILE's name with .wav, here)."""
+    """Turn a score file into sound (default: FILE's name with .wav, here)."""
     from studio import commands
 
     commands.listen(
@@ -224,7 +225,7 @@ def models(json: Json = False):
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="Which table: start.")],
+    name: Annotated[str, typer.Argument(help="Which table: start or models.")],
     json: Json = False,
 ):
     """Measure speed beside what you would use instead, and record it."""

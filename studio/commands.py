@@ -255,8 +255,9 @@ def bench(*, name, as_json):
         return
     for row in rows:
         print(
-            f"{row['id']}: {row['value']:.2f}x {row['baseline']} ({row['seconds']:.2f} s "
-            f"against {row['baseline_seconds']:.2f} s; target {row['target']:g}x)"
+            f"{row['id']}: {row['value']:g}, {row['baseline']} "
+            f"{row['baseline_value']:g}: ratio {row['ratio']:.2f}, "
+            f"target {row['target']:g}"
         )
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from data_pipelines.guard import Refused, read_score
+from data_pipelines.corpus import read_folder
 from studio.errors import MachineFailed, NothingUsable, WrongUsage
 
 PLAYERS = {
@@ -19,7 +19,7 @@ PLAYERS = {
 
 
 def open_score(path):
-    """The score in a file.
+    """The score in a file; of a book of tunes, the first.
 
     Raises:
         WrongUsage: if there is no such file.
@@ -30,10 +30,11 @@ def open_score(path):
         raise WrongUsage(f"No such file: {path}")
     if path.is_dir():
         raise WrongUsage(f"{path} is a folder; name a file.")
-    try:
-        return read_score(path)
-    except Refused as refusal:
-        raise NothingUsable(f"{path}: {refusal}.") from None
+    corpus = read_folder(path)
+    if not corpus.pieces:
+        line = corpus.report[0]
+        raise NothingUsable(f"{path}: {line.reason}: {line.detail}.")
+    return corpus.pieces[0].score
 
 
 def play(path):

@@ -15,7 +15,7 @@ from audio_models.ngram import Copy, NGram
 from data_pipelines import corpus as corpora
 from data_pipelines.datasets import cut_windows, numpy_batches, plan_epoch, tf_batches
 from data_pipelines.files import write_whole
-from data_pipelines.guard import Refused, gate
+from data_pipelines.guard import FORMS, Reading, Refused, gate
 from data_pipelines.midi import midi_bytes
 from data_pipelines.music21_corpus import read_music21_corpus
 from data_pipelines.score import DEFAULT_QPM
@@ -74,7 +74,7 @@ def gather(folder=None, corpus_names=(), *, on_progress=None):
 
 def _gated(score):
     try:
-        return gate(score)
+        return Reading((gate(score),))
     except Refused as refusal:
         return refusal
 
@@ -120,9 +120,9 @@ def nothing_usable(corpus):
     """The sentence for a folder in which no file can be used."""
     found = len(corpus.report)
     if not found:
-        return "There is no file in it; MIDI files (.mid) are wanted."
+        return f"there is no file in it; wanted are {FORMS}."
     reasons = ", ".join(f"{n} {reason}" for reason, n in corpus.refusals().items())
-    return f"None of {found} files can be used: {reasons}."
+    return f"None of {found} files can be used: {reasons}; wanted are {FORMS}."
 
 
 def measure_floors(material, tokenizer):

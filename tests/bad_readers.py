@@ -1,0 +1,21 @@
+"""Readers that do what the worst files do to a parser. Found by name in workers."""
+
+import os
+import time
+
+from data_pipelines.guard import read_file
+
+
+def read_badly(path):
+    name = os.path.basename(path)
+    if "sleeps" in name:
+        time.sleep(3600)
+    if "aborts" in name:
+        os.abort()
+    if "swells" in name:
+        hoard = []
+        while True:
+            hoard.append(bytearray(64 * 2**20))
+    if "raises" in name:
+        raise KeyError("what a parser says\nover two lines")
+    return read_file(path)
