@@ -102,6 +102,7 @@ def inspect(*, path, report, as_json):
     from data_pipelines.corpus import write_report
     from studio import inspect as inspection
     from studio.progress import progress_bar
+    from studio.summaries import print_folder, print_score
     from studio.train import nothing_usable
 
     if path.is_dir():
@@ -126,9 +127,9 @@ def inspect(*, path, report, as_json):
     if as_json:
         print(json.dumps(facts, ensure_ascii=False))
     elif path.is_dir():
-        _print_folder(path, facts)
+        print_folder(path, facts)
     else:
-        _print_score(path, facts)
+        print_score(path, facts)
 
 
 def models(*, as_json):
@@ -162,6 +163,7 @@ def train(*, folder, corpus_names, output, recipe, settings, as_json):
     from data_pipelines.tokenizers import TOKENIZERS
     from studio.progress import TrainingDisplay, progress_bar
     from studio.recipes import RECIPES
+    from studio.summaries import print_material
     from studio.train import (
         check_plan,
         gather,
@@ -192,7 +194,7 @@ def train(*, folder, corpus_names, output, recipe, settings, as_json):
     name = str(folder) if folder else ", ".join(corpus_names)
     material = tokenize(corpus, tokenizer, name=name)
     say = (lambda *_: None) if as_json else print
-    _print_material(say, material, run_folder)
+    print_material(say, material, run_folder)
     floors = measure_floors(material, tokenizer)
     say(
         f"Floors, nats per note: copy {floors.copy:.3f}, unigram {floors.unigram:.3f}, "
@@ -294,74 +296,3 @@ def _tell_files(paths, rendering):
     if sound:
         print(f"Play it: open {sound} in any player", end="")
         print(f", or etude listen {midi} --play" if midi else "")
-
-
-def _print_material(say, material, run_folder):
-    corpus = material.corpus
-    refused = corpus.refusals()
-    say(f"{len(corpus.report)} files or tunes: {len(corpus.pieces)} used.")
-    for reason, count in refused.most_common():
-        say(f"  {count} refused: {reason}")
-    if refused:
-        say(f"  (each by name in {run_folder / 'report.jsonl'})")
-    reasons = {}
-    for cost in material.costs:
-        reasons[cost.reason] = reasons.get(cost.reason, 0) + 1
-    notes = sum(cost.notes for cost in material.costs)
-    lost = sum(cost.lost for cost in material.costs)
-    common = sorted(reasons.items(), key=lambda item: -item[1])[:3]
-    say("Melody taken from " + "; ".join(f"{why} ({n})" for why, n in common) + ".")
-    say(f"{notes:,} notes, {lost:,} lost to the grid of sixteenths.")
-    counts = {name: len(pieces) for name, pieces in material.names.items()}
-    if material.held_out:
-        say(
-            f"{counts['train']} pieces to train, {counts['valid']} to stop on, "
-            f"{counts['test']} to test."
-        )
-    else:
-        say(
-            "Too few tunes to hold any back: the figures below are of the training "
-            "music itself."
-        )
-
-
-def _print_folder(path, facts):
-    print(f"{path}: {facts['files']} files")
-    print(f"  used      {facts['used']:>7,}")
-    if facts["repaired"]:
-        print(f"  repaired  {facts['repaired']:>7,}")
-    print(f"  refused   {facts['refused']:>7,}")
-    for reason, count in facts["reasons"].items():
-        print(f"    {reason:<20} {count:>5,}")
-    metres = ", ".join(f"{m} ({n})" for m, n in list(facts["metres"].items())[:8])
-    print(f"  {facts['notes']:,} notes, {facts['seconds'] / 60:,.0f} minutes")
-    print(f"  metres: {metres}")
-    melody = facts["melody"]
-    print(
-        f"  as melodies: {melody['pieces']:,} pieces, {melody['tokens']:,} tokens, "
-        f"{melody['notes_lost']:,} notes lost to the grid, "
-        f"onsets off by {melody['mean_onset_error_ms']:.2f} ms on average"
-    )
-    print(f"  each file by name: {facts['report']}")
-
-
-def _print_score(path, facts):
-    print(f"{path}: {facts['notes']:,} notes, {facts['seconds']:.1f} s")
-    print(
-        f"  {facts['bars']} bars of {facts['metre']}, {facts['qpm']:g} quarters a "
-        f"minute, probably {facts['key']}, {facts['lowest']} to {facts['highest']}"
-    )
-    for number, track in enumerate(facts["tracks"]):
-        voice = "drums" if track["is_drum"] else f"program {track['program']}"
-        name = f" {track['name']!r}" if track["name"] else ""
-        print(f"  track {number}{name}: {voice}, {track['notes']:,} notes")
-    melody = facts["melody"]
-    if "refused" in melody:
-        print(f"  as a melody: refused, {melody['refused']}")
-    else:
-        print(
-            f"  as a melody: track {melody['track']} ({melody['because']}), "
-            f"{melody['tokens']:,} tokens, {melody['notes_lost']} of "
-            f"{melody['notes']:,} notes lost to the grid, onsets off by "
-            f"{melody['onset_error_ms']:.1f} ms on average"
-        )
