@@ -13,8 +13,8 @@ import io
 import json
 import os
 import shutil
+import stat
 import tempfile
-import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -103,12 +103,18 @@ def save_bundle(folder, bundle):
 
 
 def check_replaceable(folder):
-    """Raise ValueError if `folder` holds something that is not a bundle."""
+    """Raise ValueError if `folder` holds anything that is no file of a bundle."""
     folder = Path(folder)
-    if folder.is_dir() and not any(folder.iterdir()):
+    if not folder.exists():
         return
-    if folder.exists() and not (folder / "bundle.json").is_file():
-        raise ValueError(f"{folder} exists and is no bundle: it is left as it is.")
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is a file, no bundle: it is left as it is.")
+    names = {path.name for path in folder.iterdir()}
+    if strangers := sorted(names - {*FILES, "SHA256SUMS"}):
+        raise ValueError(
+            f"{folder} holds {strangers[0]}, which is no part of a bundle: "
+            "the folder is left as it is."
+        )
 
 
 def _exchange(new, folder):
@@ -151,6 +157,8 @@ def load_bundle(folder):
                 f"Known: {', '.join(MODELS)}."
             )
         architecture = MODELS[about["model"]](**about["sizes"])
+        if not isinstance(vocabulary, dict) or not isinstance(about["facts"], dict):
+            raise BadBundle(f"{folder}: vocabulary and facts must be JSON objects.")
         weights = _arrays(contents["weights.npz"], architecture)
         check_weights(architecture, weights)
         return Bundle(
@@ -163,7 +171,9 @@ def load_bundle(folder):
         )
     except BadBundle:
         raise
-    except (ValueError, TypeError, KeyError, zipfile.BadZipFile, EOFError) as error:
+    except MemoryError:
+        raise BadBundle(f"{folder} is no sound bundle: it is too large") from None
+    except Exception as error:  # a stranger's JSON, zip and arrays can fail in any way
         raise BadBundle(f"{folder} is no sound bundle: {error}") from None
 
 
@@ -182,6 +192,8 @@ def _arrays(data, architecture):
 def _checked_contents(folder):
     sums = {}
     try:
+        if not stat.S_ISREG((folder / "SHA256SUMS").lstat().st_mode):
+            raise BadBundle(f"{folder / 'SHA256SUMS'} is no regular file.")
         lines = (folder / "SHA256SUMS").read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadBundle(f"{folder / 'SHA256SUMS'} cannot be read: {error}") from None
@@ -194,8 +206,9 @@ def _checked_contents(folder):
     for name in FILES:
         path = folder / name
         try:
-            if path.is_symlink() or path.stat().st_size > LARGEST_FILE:
-                raise BadBundle(f"{path} is a link, or too large.")
+            status = path.lstat()
+            if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
+                raise BadBundle(f"{path} is no regular file, or too large.")
             data = path.read_bytes()
         except OSError as error:
             raise BadBundle(f"{path} cannot be read: {error.strerror}") from None

@@ -5,6 +5,7 @@ Each takes and gives logits (B, V); what is ruled out becomes `FORBIDDEN`. ``ops
 """
 
 FORBIDDEN = -1e9
+COLDEST = 1e-3  # below this temperature the likeliest token is taken
 
 
 def keep_allowed(ops, logits, allowed):
@@ -61,7 +62,7 @@ def draw(ops, logits, uniform, temperature=1.0, top_k=None, top_p=1.0):
     """
     if temperature < 0:
         raise ValueError(f"`temperature` must be at least 0. Received: {temperature}")
-    if temperature == 0:
+    if temperature < COLDEST:
         return ops.cast(ops.argmax(logits, axis=-1), "int32")
     logits = logits / temperature
     if top_k is not None:

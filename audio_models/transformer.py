@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from audio_models.architecture import Weight, check_limits
 
+LARGEST_CACHE = 2**27  # numbers in each of the keys and values of one row: 0.5 GB
+
 
 @dataclass(frozen=True)
 class Transformer:
@@ -38,6 +40,12 @@ class Transformer:
             raise ValueError(
                 "`hidden_dim` must be a multiple of 2 * num_heads. "
                 f"Received: hidden_dim={self.hidden_dim}, num_heads={self.num_heads}"
+            )
+
+        if self.num_layers * self.context_length * self.hidden_dim > LARGEST_CACHE:
+            raise ValueError(
+                "num_layers * context_length * hidden_dim must be at most "
+                f"{LARGEST_CACHE:,}: the cache of a generator would not fit in memory."
             )
 
     @property
@@ -95,7 +103,8 @@ class Transformer:
         if state is None:
             keys = values = None
             positions = ops.arange(length)
-            visible = positions[None, :] <= positions[:, None]  # (T, T)
+            back = positions[:, None] - positions[None, :]  # (T, T)
+            visible = (back >= 0) & (back < self.context_length)
         else:
             keys, values, read = state
             positions = ops.reshape(read, (1,))

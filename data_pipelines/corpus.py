@@ -145,7 +145,8 @@ def split_by_tune(melodies, digests):
 
     Two pieces are kin when they share many runs of `SHINGLE` intervals, whatever the
     key: the same tune under two names, or in two books. Where a tune goes depends on
-    its content alone, so a re-run, or a new file in the folder, moves no other tune.
+    its content and its variants' alone: a re-run moves nothing, and a new file moves no
+    tune that it is no variant of (but to fill a split of a very small folder).
 
     Args:
         melodies: list of int arrays, the pitches of each piece in order.
@@ -163,10 +164,13 @@ def split_by_tune(melodies, digests):
     if len(ranked) < 3:
         return ["train"] * len(melodies)
     split_of = {group: _split_of(digest_of[group]) for group in ranked}
-    # A small folder can leave a split empty: fill it from the first tunes by hash.
-    for number, split in enumerate(SPLITS):
+    # A small folder can leave a split empty: it takes a tune from the fullest one.
+    for split in SPLITS:
         if split not in split_of.values():
-            split_of[ranked[number]] = split
+            sizes = Counter(split_of.values())
+            fullest = max(SPLITS, key=lambda name: sizes[name])
+            taken = next(g for g in ranked if split_of[g] == fullest)
+            split_of[taken] = split
     return [split_of[group] for group in groups]
 
 
@@ -185,9 +189,17 @@ def kin_groups(melodies):
         list of int, one a piece.
     """
     prints = [_fingerprints(pitches) for pitches in melodies]
+    # Whole tunes in another key first, however many: each is compared but once.
+    first_of = {}
+    twin_of = [
+        first_of.setdefault(
+            np.diff(np.asarray(pitches, dtype=np.int64)).tobytes(), index
+        )
+        for index, pitches in enumerate(melodies)
+    ]
     holders = defaultdict(list)
     for index, own in enumerate(prints):
-        for fingerprint in own:
+        for fingerprint in own if twin_of[index] == index else ():
             holders[fingerprint].append(index)
     shared = Counter()
     for indices in holders.values():
@@ -195,7 +207,7 @@ def kin_groups(melodies):
             shared.update(
                 (a, b) for n, a in enumerate(indices) for b in indices[n + 1 :]
             )
-    group = list(range(len(melodies)))
+    group = list(twin_of)
 
     def leader(index):
         while group[index] != index:
@@ -220,4 +232,6 @@ def _fingerprints(pitches):
 def write_report(path, corpus):
     """Write ``report.jsonl``: one JSON object a file of the folder."""
     lines = [json.dumps(asdict(line), ensure_ascii=False) for line in corpus.report]
-    write_whole(path, "".join(line + "\n" for line in lines).encode())
+    text = "".join(line + "\n" for line in lines)
+    # A name that is no UTF-8 keeps its own bytes.
+    write_whole(path, text.encode(errors="surrogateescape"))

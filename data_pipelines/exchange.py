@@ -72,10 +72,13 @@ def to_music21(score):
 
 def _chords(notes):
     # Notes that start and end together are one chord.
-    rows = np.unique(notes[["start", "duration"]])
-    for start, duration in rows.tolist():
-        together = notes[(notes["start"] == start) & (notes["duration"] == duration)]
-        yield start, duration, together["pitch"].tolist(), int(together["velocity"][0])
+    notes = notes[np.lexsort((notes["pitch"], notes["duration"], notes["start"]))]
+    apart = (np.diff(notes["start"]) != 0) | (np.diff(notes["duration"]) != 0)
+    for together in np.split(notes, np.flatnonzero(apart) + 1):
+        if len(together):
+            first = together[0]
+            start, duration = int(first["start"]), int(first["duration"])
+            yield start, duration, together["pitch"].tolist(), int(first["velocity"])
 
 
 def from_music21(whole):

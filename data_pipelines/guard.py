@@ -28,6 +28,8 @@ REASONS = (
     "memory",
 )
 LARGEST_BYTES = 16 * 2**20
+LONGEST_BARS = 50_000
+LONGEST_QUARTERS = 200_000
 HEAD_BYTES = 65_536  # enough to tell what a file is
 FORMS = "MIDI (.mid), MusicXML (.musicxml .mxl), ABC (.abc) or Humdrum (.krn)"
 
@@ -53,7 +55,10 @@ class Reading:
 
 
 def walk(root):
-    """Every file under `root` (or `root` itself), sorted, links to folders not followed.
+    """Every file under `root` (or `root` itself), sorted.
+
+    Links to folders are not followed. Hidden files and folders (.git), bundles and run
+    folders are no music of the person's, and passed over.
 
     Raises:
         FileNotFoundError: if there is nothing called `root`.
@@ -64,11 +69,18 @@ def walk(root):
     if not root.is_dir():
         return [root]
     files = []
-    for folder, subfolders, names in os.walk(root):
-        subfolders.sort()
+    unreadable = []
+    for folder, subfolders, names in os.walk(root, onerror=unreadable.append):
+        subfolders[:] = sorted(s for s in subfolders if not _is_ours(Path(folder, s)))
         shown = sorted(name for name in names if not name.startswith("."))
         files += [Path(folder, name) for name in shown]
-    return files
+    return files + [Path(error.filename) for error in unreadable]
+
+
+def _is_ours(folder):
+    is_run = folder.name.endswith(".run") and (folder / "report.jsonl").exists()
+    is_bundle = (folder / "bundle.json").exists() and (folder / "SHA256SUMS").exists()
+    return folder.name.startswith(".") or is_run or is_bundle
 
 
 def sniff(path):
@@ -82,7 +94,7 @@ def sniff(path):
     """
     head = _read(Path(path), HEAD_BYTES)
     if not head:
-        raise Refused("empty file")
+        raise Refused("empty file", "it holds no byte")
     if head[:4] == b"MThd" or (head[:4] == b"RIFF" and head[8:12] == b"RMID"):
         return "midi"
     if head[:4] == b"PK\x03\x04":
@@ -142,6 +154,11 @@ def gate(score):
         raise Refused(
             "too long", f"{score.length_seconds / 3600:.1f} hours, at most 2 are read"
         )
+    quarters = score.end_tick / score.ticks_per_quarter
+    if quarters > LONGEST_QUARTERS:
+        raise Refused("too long", f"{quarters:,.0f} quarters, at most 200,000 are read")
+    if (bars := score.count_bars()) > LONGEST_BARS:
+        raise Refused("too long", f"{bars:,} bars, at most 50,000 are read")
     return score
 
 
@@ -173,7 +190,9 @@ def _read(path, most=None):
     """The bytes of a regular file, at most `most` of them."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise Refused("not a regular file")
+            if path.is_dir():
+                raise Refused("unreadable", "a folder that may not be opened")
+            raise Refused("not a regular file", "a pipe, a device or a socket")
         size = path.stat().st_size
         if size > LARGEST_BYTES:
             raise Refused(

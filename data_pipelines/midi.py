@@ -95,9 +95,18 @@ def _last_at_each_tick(changes):
 
 
 def midi_bytes(score):
-    """The score as a type 1 MIDI file. Same score, same bytes."""
+    """The score as a type 1 MIDI file. Same score, same bytes.
+
+    Raises:
+        ValueError: if a metre's unit is no power of two.
+    """
     import symusic
 
+    for metre in score.metres:
+        if metre.beat_unit & (metre.beat_unit - 1):
+            raise ValueError(
+                f"MIDI knows no metre of {metre}: its unit is a power of 2."
+            )
     out = symusic.Score(score.ticks_per_quarter)
     for tempo in score.tempos:
         out.tempos.append(symusic.Tempo(tempo.tick, qpm=tempo.qpm))

@@ -23,6 +23,16 @@ def corpus_folders():
     return sorted(p.name for p in root.iterdir() if p.is_dir() and p.name[0] != "_")
 
 
+def check_corpus_names(names):
+    """Raise ValueError, naming the known ones, if music21 carries no such corpus."""
+    for name in names:
+        if name not in corpus_folders():
+            raise ValueError(
+                f"music21 carries no corpus called {name!r}. "
+                f"It has: {', '.join(corpus_folders())}."
+            )
+
+
 def read_music21_corpus(name, *, workers=2, on_progress=None):
     """All the pieces of one folder of music21's corpus.
 
@@ -37,12 +47,8 @@ def read_music21_corpus(name, *, workers=2, on_progress=None):
     Raises:
         ValueError: if music21 carries no such folder.
     """
+    check_corpus_names([name])
     folder = _root() / name
-    if "/" in name or not folder.is_dir():
-        raise ValueError(
-            f"music21 carries no corpus called {name!r}. "
-            f"It has: {', '.join(corpus_folders())}."
-        )
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     cached = cache_path("music21", name, metadata.version("music21"), READERS)
     if cached.exists():

@@ -10,6 +10,8 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from data_pipelines.files import write_whole
 from data_pipelines.midi import UnreadableMusic
 
@@ -89,7 +91,31 @@ def _inflated(data):
 
 
 def write_musicxml(path, score):
-    """Write a score as uncompressed MusicXML, whole or not at all."""
+    """Write a score as uncompressed MusicXML, whole or not at all.
+
+    Notation needs a grid: times that lie on none (a performance) are rounded to
+    twelfths of a quarter, which hold sixteenths and triplets.
+    """
     from music21.musicxml.m21ToXml import GeneralObjectExporter
 
-    write_whole(Path(path), GeneralObjectExporter(score.to_music21()).parse())
+    notated = _on_notation_grid(score).to_music21()
+    write_whole(Path(path), GeneralObjectExporter(notated).parse())
+
+
+def _on_notation_grid(score):
+    tick = score.ticks_per_quarter
+    notes = score.notes.copy()
+    times = np.concatenate([notes["start"], notes["duration"]]).astype(np.int64)
+    if any((times * parts % tick == 0).all() for parts in (8, 12)):
+        return score
+    start = np.rint(notes["start"] * 12 / tick)
+    end = np.rint((notes["start"].astype(np.int64) + notes["duration"]) * 12 / tick)
+    notes["start"], notes["duration"] = start, np.maximum(end - start, 1)
+    maps = {
+        name: tuple(
+            replace(change, tick=round(change.tick * 12 / tick))
+            for change in getattr(score, name)
+        )
+        for name in ("tempos", "metres", "keys")
+    }
+    return replace(score, notes=notes, ticks_per_quarter=12, **maps)

@@ -104,16 +104,11 @@ def render(score, *, sample_rate=44_100, engine="auto", soundfont=None):
             that is can play the soundfont.
         ValueError: if an argument is out of range, or the soundfont is broken.
     """
-    if engine != "auto" and engine not in ENGINES:
-        raise ValueError(
-            f"`engine` must be 'auto' or one of {', '.join(ENGINES)}. "
-            f"Received: {engine!r}"
-        )
     if not 8000 <= sample_rate <= 96_000:
         raise ValueError(
             f"`sample_rate` must be in 8000..96000 Hz. Received: {sample_rate}"
         )
-    chosen = _choose(engine, soundfont)
+    chosen = choose_engine(engine, soundfont)
     length = length_samples(score, sample_rate)
     notes = played_notes(score, sample_rate)
     if len(notes):
@@ -158,7 +153,12 @@ def _asked(soundfont):
     return str(soundfont or os.environ.get("ETUDE_SOUNDFONT") or "")
 
 
-def _choose(name, soundfont):
+def choose_engine(name="auto", soundfont=None):
+    """The `Engine` that `render` would use; raises what `render` raises for both."""
+    if name != "auto" and name not in ENGINES:
+        raise ValueError(
+            f"`engine` must be 'auto' or one of {', '.join(ENGINES)}. Received: {name!r}"
+        )
     if name == "auto":
         every = engines(soundfont)
         chosen = next(engine for engine in every if engine.is_present)

@@ -18,6 +18,8 @@ NOTE = np.dtype(
     ]
 )
 DEFAULT_QPM = 120.0  # quarter notes a minute, where a file names no tempo
+SLOWEST_QPM, FASTEST_QPM = 3.6, 2000.0  # the slowest that MIDI's 24 bits can say
+LAST_TICK = 2**28 - 1  # the longest time that one MIDI event can wait
 LONGEST_SECONDS = 2 * 60 * 60
 
 
@@ -161,12 +163,31 @@ class Score:
         lines = []
         ends = [m.tick for m in metres[1:]] + [end]
         for metre, until in zip(metres, ends, strict=True):
-            bar = max(
-                1, round(self.ticks_per_quarter * 4 * metre.beats / metre.beat_unit)
-            )
+            bar = self._ticks_in_bar(metre)
             lines.append(np.arange(metre.tick, min(until, end), bar, dtype=np.int64))
             closing = metre.tick + bar * max(1, -(-(end - metre.tick) // bar))
         return np.append(np.concatenate(lines), closing)
+
+    def count_bars(self):
+        """How many bars there are: `bar_ticks` counted without laying them out."""
+        metres = self.metres
+        if not metres or metres[0].tick > 0:
+            metres = (Metre(0, 4, 4), *metres)
+        end = max(self.end_tick, 1)
+        ends = [m.tick for m in metres[1:]] + [end]
+        count = 0
+        for metre, until in zip(metres, ends, strict=True):
+            length = min(until, end) - metre.tick
+            count += max(0, -(-length // self._ticks_in_bar(metre)))
+        return count
+
+    def _ticks_in_bar(self, metre):
+        return max(1, round(self.ticks_per_quarter * 4 * metre.beats / metre.beat_unit))
+
+    def is_drum_note(self):
+        """bool array (N,): which notes the drum kit plays."""
+        drums = np.array([t.is_drum for t in self.tracks], dtype=bool)
+        return drums[self.notes["track"]]
 
     def track_notes(self, track):
         """The notes of one track, in order."""
@@ -179,8 +200,7 @@ class Score:
             ValueError: if a note would leave 0..127.
         """
         notes = self.notes.copy()
-        drums = np.array([t.is_drum for t in self.tracks], dtype=bool)
-        tonal = ~drums[notes["track"]]
+        tonal = ~self.is_drum_note()
         pitches = notes["pitch"].astype(np.int64)
         pitches[tonal] += semitones
         if len(pitches) and not (pitches.min() >= 0 and pitches.max() <= 127):
@@ -212,6 +232,14 @@ def notes_array(start, duration, pitch, velocity=80, track=0):
     )
     notes = np.zeros(columns[0].shape, dtype=NOTE)
     for name, column in zip(NOTE.names, columns, strict=True):
+        limits = np.iinfo(NOTE[name])
+        if column.size and not (
+            limits.min <= column.min() <= column.max() <= limits.max
+        ):
+            raise ValueError(
+                f"{name.capitalize()} must be in {limits.min}..{limits.max}. "
+                f"Received: {column.min()}..{column.max()}"
+            )
         notes[name] = column
     return notes
 
@@ -231,6 +259,8 @@ def _check(score):
     if len(notes):
         if notes["start"].min() < 0:
             raise ValueError(f"A note starts before 0: tick {notes['start'].min()}.")
+        if (notes["start"].astype(np.int64) + notes["duration"]).max() > LAST_TICK:
+            raise ValueError(f"A note ends after tick {LAST_TICK:,}.")
         if notes["duration"].min() < 1:
             raise ValueError("A note lasts less than one tick.")
         if notes["pitch"].max() > 127:
@@ -245,11 +275,17 @@ def _check(score):
                 f"the score has {len(score.tracks)}."
             )
     for tempo in score.tempos:
-        if not 0 < tempo.qpm < 60_000:
-            raise ValueError(f"Tempo must be in (0, 60000). Received: {tempo.qpm}")
+        if not SLOWEST_QPM <= tempo.qpm <= FASTEST_QPM:
+            raise ValueError(
+                f"Tempo must be in {SLOWEST_QPM:g}..{FASTEST_QPM:g} quarters a minute. "
+                f"Received: {tempo.qpm:g}"
+            )
     for metre in score.metres:
         if metre.beats < 1 or metre.beat_unit < 1:
             raise ValueError(f"A metre has no length: {metre}.")
+    for key in score.keys:
+        if not -7 <= key.sharps <= 7:
+            raise ValueError(f"A key has -7..7 sharps. Received: {key.sharps}")
     for name in ("tempos", "metres", "keys"):
         ticks = [change.tick for change in getattr(score, name)]
         if ticks != sorted(ticks) or (ticks and ticks[0] < 0):

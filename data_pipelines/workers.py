@@ -15,6 +15,7 @@ from multiprocessing.connection import wait
 from data_pipelines.guard import Refused, read_file
 
 SECONDS_A_FILE = 10.0
+LONGEST_EXTRA_SECONDS = 60.0
 BYTES_A_SECOND = 50_000  # a long file gets as much longer: a book of two thousand tunes
 MEGABYTES_A_WORKER = 3072  # of address space, the libraries' own included
 CHUNK = 16  # files handed to a worker at a time
@@ -107,7 +108,9 @@ class _Pool:
         now = time.monotonic()
         for worker in list(busy.values()):
             if worker in self.workers and now > worker.deadline:
-                self._give_up(worker, "timeout", f"over {self.seconds:g} s")
+                path = self.paths[worker.assigned[0]] if worker.assigned else None
+                allowed = self._allowance(path) if path else START_SECONDS
+                self._give_up(worker, "timeout", f"over {allowed:.0f} s")
 
     def _receive(self, worker):
         try:
@@ -131,7 +134,8 @@ class _Pool:
 
     def _allowance(self, path):
         with suppress(OSError):
-            return self.seconds + os.stat(path).st_size / BYTES_A_SECOND
+            longer = os.stat(path).st_size / BYTES_A_SECOND
+            return self.seconds + min(longer, LONGEST_EXTRA_SECONDS)
         return self.seconds
 
     def _give_up(self, worker, reason, detail):

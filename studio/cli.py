@@ -21,7 +21,6 @@ DONE, FAILED, WRONG_USAGE, MACHINE_FAILED, INTERRUPTED = 0, 1, 2, 4, 130
 app = typer.Typer(
     name="etude",
     help="Make music with Keras: compose, train on your own MIDI files, listen, learn.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -188,7 +187,7 @@ def listen(
     play: Annotated[bool, typer.Option("--play", help="Play it at once.")] = False,
     json: Json = False,
 ):
-    """Turn a score file into sound (default: FILE's name with .wav, here)."""
+    """Turn a score file into sound (by default out/NAME.wav)."""
     from studio import commands
 
     commands.listen(
@@ -236,8 +235,15 @@ def bench(
 
 def main():
     """Run the command line; end with the exit status that the outcome has."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # a file name may hold what the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
     status = run(sys.argv[1:])
-    sys.stdout.flush()
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:  # whoever read us has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
 
 
@@ -250,13 +256,15 @@ def run(arguments):
     """
     gc.enable()
     try:
+        arguments = arguments or ["--help"]
         return app(arguments, prog_name="etude", standalone_mode=False) or DONE
+    except SystemExit:  # Typer's way out when whoever read us has gone
+        return DONE
     except typer.Exit as exit_:
         return exit_.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return _tell("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Exception as error:
         if os.environ.get("ETUDE_DEBUG"):

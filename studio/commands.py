@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import shlex
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -12,12 +13,14 @@ from studio.outputs import (
     Sound,
     check_folder,
     check_outputs,
+    check_sound,
     sound_facts,
     write_outputs,
 )
 
 DEFAULT_FOLDER = Path("out")
 DEFAULT_MINUTES = 10.0
+COMPOSE_DEFAULTS = {"bars": 16, "temperature": 0.9, "top_p": 0.95}
 
 
 def compose(*, model, wish, outputs, engine, soundfont, as_json):
@@ -28,17 +31,20 @@ def compose(*, model, wish, outputs, engine, soundfont, as_json):
 
     wish = {name: value for name, value in wish.items() if value is not None}
     wish.setdefault("seed", secrets.randbelow(100_000))
+    again = command_line("etude compose", {"model": model, **wish}, COMPOSE_DEFAULTS)
     wish = Wish(**wish)
     check_wish(wish)
+    sound = Sound(engine, soundfont)
+    check_sound(sound)
     bundle = open_model(model)
     name = Path(model).name.removesuffix(".bundle")
     if not outputs:
-        stem = DEFAULT_FOLDER / f"{name}-{wish.seed}"
-        outputs = [stem.with_suffix(suffix) for suffix in (".mid", ".wav", ".png")]
+        stem = f"{name}-{wish.seed}"
+        outputs = [DEFAULT_FOLDER / (stem + s) for s in (".mid", ".wav", ".png")]
     paths = check_outputs(outputs)
     piece = compose_piece(bundle, wish)
     title = f"{name}, seed {wish.seed}"
-    rendering = write_outputs(piece.score, paths, Sound(engine, soundfont), title)
+    rendering = write_outputs(piece.score, paths, sound, title)
     seconds = time.monotonic() - BEGAN
     if as_json:
         facts = {
@@ -58,12 +64,12 @@ def compose(*, model, wish, outputs, engine, soundfont, as_json):
         print(json.dumps(facts))
         return
     print(
-        f"Composed {wish.bars} bars of {piece.metre} in {piece.key}, "
+        f"Composed {wish.bars} bars of {piece.metre or 'no named metre'} in {piece.key}, "
         f"{len(piece.score)} notes, {piece.score.length_seconds:.0f} s, "
         f"in {seconds:.1f} s (model {name}, seed {wish.seed})."
     )
     _tell_files(paths, rendering)
-    print(f"Again, or changed: etude compose --model {model} --seed {wish.seed}")
+    print(f"Again, or changed: {again}")
 
 
 def listen(*, file, outputs, engine, soundfont, play, as_json):
@@ -71,14 +77,19 @@ def listen(*, file, outputs, engine, soundfont, play, as_json):
     from studio.listen import open_score
     from studio.listen import play as play_file
 
+    sound = Sound(engine, soundfont)
+    check_sound(sound)
     score = open_score(file)
     if not outputs:
-        outputs = [Path(file.name).with_suffix(".wav")]
+        outputs = [DEFAULT_FOLDER / (file.stem + ".wav")]
     paths = check_outputs(outputs)
     for path in paths:
-        if path.resolve() == file.resolve():
+        if path.exists() and path.samefile(file):
             raise WrongUsage(f"{path} is the file to listen to; name another output.")
-    rendering = write_outputs(score, paths, Sound(engine, soundfont), file.stem)
+    wav = next((p for p in paths if p.suffix.lower() in (".wav", ".flac")), None)
+    if play and wav is None:
+        raise WrongUsage("--play needs a .wav or .flac among the outputs.")
+    rendering = write_outputs(score, paths, sound, file.stem)
     if as_json:
         facts = {
             "files": [str(path) for path in paths],
@@ -91,9 +102,6 @@ def listen(*, file, outputs, engine, soundfont, play, as_json):
     else:
         _tell_files(paths, rendering)
     if play:
-        wav = next((p for p in paths if p.suffix.lower() in (".wav", ".flac")), None)
-        if wav is None:
-            raise WrongUsage("--play needs a .wav or .flac among the outputs.")
         play_file(wav)
 
 
@@ -105,13 +113,14 @@ def inspect(*, path, report, as_json):
     from studio.summaries import print_folder, print_score
     from studio.train import nothing_usable
 
+    if not path.exists():
+        raise WrongUsage(f"No such file or folder: {path}")
     if path.is_dir():
         check_folder(report.parent)
+        if report.is_dir():
+            raise WrongUsage(f"{report} is a folder; --report names a file.")
     with progress_bar("Reading", quiet=as_json) as on_progress:
-        try:
-            corpus = inspection.read(path, on_progress)
-        except FileNotFoundError as error:
-            raise WrongUsage(str(error)) from None
+        corpus = inspection.read(path, on_progress)
     if path.is_dir():
         write_report(report, corpus)
         if not corpus.pieces:
@@ -160,6 +169,7 @@ def models(*, as_json):
 def train(*, folder, corpus_names, output, recipe, settings, as_json):
     """`etude train`."""
     from data_pipelines.corpus import write_report
+    from data_pipelines.music21_corpus import check_corpus_names
     from data_pipelines.tokenizers import TOKENIZERS
     from studio.progress import TrainingDisplay, progress_bar
     from studio.recipes import RECIPES
@@ -176,6 +186,9 @@ def train(*, folder, corpus_names, output, recipe, settings, as_json):
         raise WrongUsage(
             "Name a folder to learn from, or --corpus NAME; one of the two."
         )
+    if folder is not None and not folder.exists():
+        raise WrongUsage(f"No such file or folder: {folder}")
+    check_corpus_names(corpus_names)
     if recipe not in RECIPES:
         raise WrongUsage(
             f"No recipe is called {recipe!r}. Known: {', '.join(RECIPES)}."
@@ -233,11 +246,12 @@ def train(*, folder, corpus_names, output, recipe, settings, as_json):
         )
         return
     below = 100 * (1 - test["model"] / test["ngram"])
-    verdict = (
-        f"{below:.0f}% below the n-gram"
-        if below > 0
-        else f"{-below:.0f}% above the n-gram: train longer (--minutes)"
-    )
+    if not material.held_out:
+        verdict = "of the training music itself; there was nothing to hold back"
+    elif below > 0:
+        verdict = f"{below:.0f}% below the n-gram"
+    else:
+        verdict = f"{-below:.0f}% above the n-gram: train longer (--minutes)"
     print(f"Test: {test['model']:.3f} nats per note, {verdict}.")
     print(f"Wrote {output} (card: {output / 'card.md'}; run: {run_folder})")
     print(f"Hear it: etude compose --model {output}")
@@ -272,12 +286,22 @@ def _sources(folder, corpus_names):
 
 
 def _command(folder, corpus_names, output, recipe, settings):
-    where = [str(folder)] if folder is not None else []
+    where = [shlex.quote(str(folder))] if folder is not None else []
     where += [f"--corpus {name}" for name in corpus_names]
-    options = [f"--{k.replace('_', '-')} {v:g}" for k, v in sorted(settings.items())]
-    return " ".join(
-        ["etude train", *where, f"--recipe {recipe}", *options, f"-o {output}"]
-    )
+    options = {"recipe": recipe, **dict(sorted(settings.items())), "output": output}
+    return command_line(" ".join(["etude train", *where]), options)
+
+
+def command_line(start, options, defaults=None):
+    """A command that a person can paste: every option that is not its default."""
+    from studio.compose import OPTION_NAMES
+
+    words = [start]
+    for name, value in options.items():
+        if value != (defaults or {}).get(name):
+            option = OPTION_NAMES.get(name, name).replace("_", "-")
+            words.append(f"--{option} {shlex.quote(str(value))}")
+    return " ".join(words)
 
 
 def _quiet_tensorflow():

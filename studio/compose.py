@@ -17,6 +17,8 @@ USUAL_QPM = {"4/4": 160.0, "2/2": 180.0, "2/4": 100.0, "3/4": 140.0, "6/8": 165.
 USUAL_QPM |= {"9/8": 165.0, "12/8": 165.0, "3/8": 120.0}
 DEFAULT_BARS = 16
 MOST_BARS = 256
+OPTION_NAMES = {"qpm": "tempo", "program": "instrument"}  # as people say it
+UNNAMED_METRE = "none"  # how facts count pieces that name no metre, or a rare one
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Composition:
 
     score: object
     ids: np.ndarray
-    metre: str
+    metre: str | None
     qpm: float
     key: str
     end_probability: float
@@ -67,12 +69,12 @@ def compose(bundle, wish):
     tokenizer = tokenizer_from_spec(bundle.vocabulary)
     metre = wish.metre or _usual_metre(bundle.facts, wish.seed)
     metre_id = tokenizer.metre_id(metre)
-    bar = steps_in_bar(metre)
+    bar = steps_in_bar(metre or "4/4")
     request = Request(
         prompts=np.tile([BOS, metre_id], (wish.takes, 1)),
         max_new_tokens=(wish.bars + 1) * bar + 1,
         min_new_tokens=(wish.bars + 1) * bar + 1,  # where to end is chosen below
-        grammar=tokenizer.grammar,
+        grammar=tokenizer.grammar_for(bar - 1),  # a note within the first bar
         temperature=wish.temperature,
         top_k=wish.top_k,
         top_p=wish.top_p,
@@ -89,6 +91,7 @@ def compose(bundle, wish):
         program = bundle.facts.get("program", 0)
     score = tokenizer.decode(whole, qpm=qpm, program=program, velocity=90)
     score = with_accents(score, bar)
+    score = in_usual_key(score, bundle.facts)
     sharps, is_minor = likely_key(score)
     score = replace(score, keys=(Key(0, sharps, is_minor),))
     notes = int(tokenizer.is_note(body).sum())
@@ -111,7 +114,8 @@ def check_wish(wish):
     for name, (low, high) in ranges.items():
         value = getattr(wish, name)
         if value is not None and not low <= value <= high:
-            raise ValueError(f"`{name}` must be in {low}..{high}. Received: {value}")
+            told = OPTION_NAMES.get(name, name)
+            raise ValueError(f"`{told}` must be in {low}..{high}. Received: {value}")
     if not 0 < wish.top_p <= 1:
         raise ValueError(f"`top_p` must be in (0, 1]. Received: {wish.top_p}")
     if wish.metre is not None:
@@ -146,9 +150,8 @@ def with_accents(score, steps_per_bar):
     """The same notes, the first of a bar louder, those off the beat softer."""
     notes = score.notes.copy()
     step = notes["start"] // (score.ticks_per_quarter // 4)
-    beat = 6 if steps_per_bar % 6 == 0 and steps_per_bar != 12 else 4
-    if score.metre.beat_unit == 8:
-        beat = 6
+    is_compound = score.metre.beat_unit == 8 and score.metre.beats % 3 == 0
+    beat = 6 if is_compound else 16 // score.metre.beat_unit
     place = step % steps_per_bar
     velocity = np.where(place == 0, 100, np.where(place % beat == 0, 90, 78))
     notes["velocity"] = velocity
@@ -165,7 +168,7 @@ def likely_key(score):
                       2.88])  # fmt: skip
     minor = np.array([6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34,
                       3.17])  # fmt: skip
-    notes = score.notes
+    notes = score.notes[~score.is_drum_note()]
     weights = np.bincount(notes["pitch"] % 12, notes["duration"], minlength=12)
     if not weights.any() or weights.std() == 0:
         return 0, False
@@ -177,6 +180,23 @@ def likely_key(score):
     _, tonic, is_minor = max(fits)
     sharps = ((tonic + (3 if is_minor else 0)) * 7 + 5) % 12 - 5
     return sharps, is_minor
+
+
+def in_usual_key(score, facts):
+    """The same tune, moved by at most six semitones to the nearest usual key.
+
+    Training on every transposition leaves a model at home in all keys; its data was
+    not. A key is usual if a tenth as many pieces stand in it as in the commonest.
+    """
+    counts = facts.get("keys") or {}
+    usual = {name for name, n in counts.items() if n >= max(counts.values()) / 10}
+    low, high = (int(f(score.notes["pitch"])) for f in (np.min, np.max))
+    for shift in sorted(range(-6, 7), key=lambda s: (abs(s), s)):
+        if low + shift >= 0 and high + shift <= 127:
+            moved = score.transposed(shift)
+            if not usual or key_name(*likely_key(moved)) in usual:
+                return moved
+    return score
 
 
 def key_name(sharps, is_minor):
@@ -212,7 +232,8 @@ def _usual_metre(facts, seed):
     metres = facts.get("metres") or {"4/4": 1}
     names = sorted(metres)
     share = np.array([metres[name] for name in names], dtype=float)
-    return str(np.random.default_rng([seed, 7]).choice(names, p=share / share.sum()))
+    drawn = str(np.random.default_rng([seed, 7]).choice(names, p=share / share.sum()))
+    return None if drawn == UNNAMED_METRE else drawn
 
 
 def _usual_qpm(metre):

@@ -10,7 +10,7 @@ from studio.compose import key_name, likely_key
 
 def score_facts(score):
     """What can be said of one score, as JSON."""
-    pitches = score.notes["pitch"]
+    tonal = score.notes["pitch"][~score.is_drum_note()]
     facts = {
         "notes": len(score),
         "seconds": round(score.length_seconds, 2),
@@ -18,8 +18,8 @@ def score_facts(score):
         "metre": str(score.metre),
         "qpm": round(score.qpm, 2),
         "key": key_name(*likely_key(score)),
-        "lowest": pitch_name(int(pitches.min())),
-        "highest": pitch_name(int(pitches.max())),
+        "lowest": pitch_name(int(tonal.min())) if len(tonal) else None,
+        "highest": pitch_name(int(tonal.max())) if len(tonal) else None,
         "tracks": [
             {
                 "name": track.name,
@@ -41,6 +41,7 @@ def score_facts(score):
             "tokens": len(ids),
             "notes": cost.notes,
             "notes_lost": cost.lost,
+            "notes_shortened": cost.shortened,
             "onset_error_ms": round(cost.onset_error_ms, 2),
         }
     return facts

@@ -32,6 +32,40 @@ def open_model(name):
             "or give the path of a bundle that `etude train` wrote."
         )
     try:
-        return load_bundle(folder)
+        bundle = load_bundle(folder)
     except BadBundle as error:
         raise NothingUsable(str(error)) from None
+    if problem := what_is_wrong_with(bundle):
+        raise NothingUsable(f"{folder} is no sound bundle: {problem}.")
+    return bundle
+
+
+def what_is_wrong_with(bundle):
+    """What of a bundle's facts or vocabulary cannot be composed with; None if all can."""
+    from data_pipelines.tokenizers import tokenizer_from_spec
+    from data_pipelines.tokenizers.melody import METRES
+    from studio.compose import UNNAMED_METRE
+
+    try:
+        tokenizer = tokenizer_from_spec(bundle.vocabulary)
+    except (ValueError, TypeError) as error:
+        return str(error).rstrip(".")
+    if tokenizer.vocab_size != bundle.architecture.vocab_size:
+        return "model and vocabulary differ in size"
+    facts = bundle.facts
+    bounds = {"metres": (0, 10**9), "keys": (0, 10**9), "usual_qpm": (20, 400)}
+    for name, (low, high) in bounds.items():
+        table = facts.get(name, {})
+        if not isinstance(table, dict):
+            return f"{name} must be a table"
+        for key, value in table.items():
+            if type(value) not in (int, float) or not low <= value <= high:
+                return f"{name} of {key} must be in {low}..{high}"
+            if name != "keys" and key not in (*METRES, UNNAMED_METRE):
+                return f"the metre {key!r} is not known"
+    if "metres" in facts and not sum(facts["metres"].values()):
+        return "it names no metre"
+    program = facts.get("program", 0)
+    if type(program) is not int or not 0 <= program <= 127:
+        return f"program must be in 0..127, not {program!r}"
+    return None

@@ -86,6 +86,20 @@ def write_outputs(score, paths, sound=None, title=""):
     return rendering
 
 
+def check_sound(sound):
+    """Make sure of engine and soundfont before any work is done.
+
+    Raises:
+        WrongUsage: naming what is not known or not here, and what is.
+    """
+    from data_pipelines.render import EngineUnavailable, choose_engine
+
+    try:
+        choose_engine(sound.engine, sound.soundfont)
+    except (EngineUnavailable, ValueError) as error:
+        raise WrongUsage(str(error)) from None
+
+
 def make_sound(score, sound):
     """Render, with what goes wrong told as a person's choice of engine."""
     from data_pipelines.render import EngineUnavailable, render

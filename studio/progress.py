@@ -85,6 +85,7 @@ class TrainingDisplay:
         left = progress.seconds_left
         clock = f"{int(left // 60)}:{int(left % 60):02d} left" if left < 1e6 else ""
         return (
-            f"loss {progress.loss:.3f}  {progress.tokens_per_second:,.0f} tokens/s  "
+            f"loss {progress.loss:.3f} nats a token  "
+            f"{progress.tokens_per_second:,.0f} tokens/s  "
             f"{clock}"
         )

@@ -17,7 +17,7 @@ def print_material(say, material, run_folder):
     lost = sum(cost.lost for cost in material.costs)
     common = sorted(reasons.items(), key=lambda item: -item[1])[:3]
     say("Melody taken from " + "; ".join(f"{why} ({n})" for why, n in common) + ".")
-    say(f"{notes:,} notes, {lost:,} lost to the grid of sixteenths.")
+    say(f"{notes:,} notes, {lost:,} lost to chords or the grid of sixteenths.")
     counts = {name: len(pieces) for name, pieces in material.names.items()}
     if material.held_out:
         say(
@@ -46,7 +46,7 @@ def print_folder(path, facts):
     melody = facts["melody"]
     print(
         f"  as melodies: {melody['pieces']:,} pieces, {melody['tokens']:,} tokens, "
-        f"{melody['notes_lost']:,} notes lost to the grid, "
+        f"{melody['notes_lost']:,} notes lost to chords or the grid, "
         f"onsets off by {melody['mean_onset_error_ms']:.2f} ms on average"
     )
     print(f"  each file by name: {facts['report']}")
@@ -57,7 +57,12 @@ def print_score(path, facts):
     print(f"{path}: {facts['notes']:,} notes, {facts['seconds']:.1f} s")
     print(
         f"  {facts['bars']} bars of {facts['metre']}, {facts['qpm']:g} quarters a "
-        f"minute, probably {facts['key']}, {facts['lowest']} to {facts['highest']}"
+        "minute, "
+        + (
+            f"probably {facts['key']}, {facts['lowest']} to {facts['highest']}"
+            if facts["lowest"]
+            else "drums alone"
+        )
     )
     for number, track in enumerate(facts["tracks"]):
         voice = "drums" if track["is_drum"] else f"program {track['program']}"
@@ -70,6 +75,6 @@ def print_score(path, facts):
         print(
             f"  as a melody: track {melody['track']} ({melody['because']}), "
             f"{melody['tokens']:,} tokens, {melody['notes_lost']} of "
-            f"{melody['notes']:,} notes lost to the grid, onsets off by "
+            f"{melody['notes']:,} notes lost to chords or the grid, onsets off by "
             f"{melody['onset_error_ms']:.1f} ms on average"
         )

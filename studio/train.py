@@ -1,6 +1,7 @@
 """A folder of music to a bundle: read, split, measure the floors, train, tell."""
 
 import json
+import shutil
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +22,7 @@ from data_pipelines.music21_corpus import read_music21_corpus
 from data_pipelines.score import DEFAULT_QPM
 from data_pipelines.tokenizers import TOKENIZERS
 from data_pipelines.tokenizers.melody import METRES
+from studio.compose import UNNAMED_METRE, key_name, likely_key
 from studio.errors import Interrupted, NothingUsable, WrongUsage
 from studio.recipes import RECIPES
 
@@ -191,6 +193,7 @@ def train_bundle(
     tokenizer = TOKENIZERS[recipe.tokenizer]()
     output = Path(output)
     run_folder = prepare_run_folder(output)
+    clear_run(run_folder)
     corpora.write_report(run_folder / "report.jsonl", material.corpus)
     architecture = MODELS[recipe.model](vocab_size=tokenizer.vocab_size, **recipe.sizes)
     length = getattr(architecture, "context_length", EVALUATION_LENGTH)
@@ -210,13 +213,14 @@ def train_bundle(
     def held_out(network, split="valid"):
         return nats_per_note(network, material.splits[split], tokenizer, length)
 
+    facts = figures(material, recipe_name, plan, sources, command, floors)
+
     def keep(progress, event):
         if event == "checked":
             write_whole(
                 run_folder / "history.json", json.dumps(progress.history).encode()
             )
         elif event == "best":
-            facts = figures(material, recipe_name, plan, sources, command, floors)
             facts["held_out"]["model"] = progress.best
             save_bundle(
                 run_folder / "best.bundle",
@@ -237,8 +241,6 @@ def train_bundle(
         )
     except KeyboardInterrupt:
         raise Interrupted(_what_was_kept(run_folder)) from None
-    facts = figures(material, recipe_name, plan, sources, command, floors)
-    facts["held_out"]["model"] = progress.best
     facts["test"] = {"model": held_out(network, "test")}
     test = replace(
         material, splits={**material.splits, "valid": material.splits["test"]}
@@ -253,7 +255,7 @@ def train_bundle(
 
 def _what_was_kept(run_folder):
     best = run_folder / "best.bundle"
-    if best.is_dir():
+    if (best / "SHA256SUMS").is_file():
         return f"interrupted; the best weights so far are the bundle {best}"
     return "interrupted before the first look at held-out music; nothing was kept"
 
@@ -296,19 +298,29 @@ def prepare_run_folder(output):
     return run_folder
 
 
+def clear_run(run_folder):
+    """Take away what an earlier run left, so that nothing old is told as new."""
+    best = run_folder / "best.bundle"
+    if best.is_dir():
+        check_replaceable(best)
+        shutil.rmtree(best)
+    (run_folder / "history.json").unlink(missing_ok=True)
+
+
 def figures(material, recipe_name, plan, sources, command, floors):
     """What a bundle tells about where it comes from, as JSON."""
     counts = {name: len(pieces) for name, pieces in material.names.items()}
     tempos = Counter()
-    metres = Counter()
+    metres, keys = Counter(), Counter()
     qpm = {}
     for piece in material.corpus.pieces:
-        metre = str(piece.score.metre)
-        if metre in METRES:
-            metres[metre] += 1
-            if piece.score.tempos and piece.score.qpm != DEFAULT_QPM:
-                qpm.setdefault(metre, []).append(piece.score.qpm)
-                tempos[metre] += 1
+        metre = str(piece.score.metre) if piece.score.metres else UNNAMED_METRE
+        metre = metre if metre in METRES else UNNAMED_METRE
+        metres[metre] += 1
+        keys[key_name(*likely_key(piece.score))] += 1
+        if piece.score.tempos and piece.score.qpm != DEFAULT_QPM:
+            qpm.setdefault(metre, []).append(min(400.0, max(20.0, piece.score.qpm)))
+            tempos[metre] += 1
     return {
         "recipe": recipe_name,
         "plan": asdict(plan),
@@ -318,6 +330,7 @@ def figures(material, recipe_name, plan, sources, command, floors):
         "notes": sum(cost.notes for cost in material.costs),
         "notes_lost": sum(cost.lost for cost in material.costs),
         "metres": dict(metres.most_common()),
+        "keys": dict(keys.most_common()),
         "usual_qpm": {
             metre: round(float(np.median(qpm[metre])), 1)
             for metre, count in tempos.items()

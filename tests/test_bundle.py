@@ -1,6 +1,7 @@
 """Bundles: what is saved is what is opened; whatever is broken is refused."""
 
 import json
+import os
 import shutil
 import time
 
@@ -141,6 +142,54 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(tmp_path):
     with pytest.raises(ValueError, match="left as it is"):
         save_bundle(tmp_path / "thesis", small_bundle())
     assert (tmp_path / "thesis" / "chapter1.txt").read_text() == "years of work"
+
+
+def test_a_folder_with_a_bundle_and_a_stranger_in_it_is_never_replaced(saved):
+    (saved / "tune.mid").write_bytes(b"mine")
+    with pytest.raises(ValueError, match=r"holds tune\.mid.*left as it is"):
+        save_bundle(saved, small_bundle())
+    assert (saved / "tune.mid").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("name", ["weights.npz", "SHA256SUMS"])
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on Windows")
+def test_a_pipe_in_the_place_of_a_file_is_refused_not_waited_for(saved, name):
+    (saved / name).unlink()
+    os.mkfifo(saved / name)
+    with pytest.raises(BadBundle, match="no regular file"):
+        load_bundle(saved)
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"metres": ["4/4"]}, "metres must be a table"),
+        ({"metres": {"5/4": 3}}, "'5/4' is not known"),
+        ({"metres": {"4/4": -1}}, "must be in"),
+        ({"metres": {"4/4": 0}}, "names no metre"),
+        ({"usual_qpm": {"4/4": 1e-9}}, "must be in 20"),
+        ({"usual_qpm": {"4/4": "fast"}}, "must be in 20"),
+        ({"program": 999}, "program must be in"),
+        ({"program": "x"}, "program must be in"),
+    ],
+)
+def test_facts_that_cannot_be_composed_with_are_refused(facts, message, tmp_path):
+    from studio.errors import NothingUsable
+    from studio.models import open_model
+
+    save_bundle(tmp_path / "b", small_bundle(facts=facts))
+    with pytest.raises(NothingUsable, match=message):
+        open_model(str(tmp_path / "b"))
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"format": 1', "null", '{"format": 1, "model": ["lstm"]}']
+)
+def test_json_of_any_kind_is_refused(saved, text):
+    (saved / "bundle.json").write_text(text)
+    reseal(saved)
+    with pytest.raises(BadBundle):
+        load_bundle(saved)
 
 
 def test_a_full_disk_leaves_the_old_bundle(saved, monkeypatch):

@@ -9,7 +9,15 @@ from audio_models.request import Generated
 from data_pipelines.midi import midi_bytes
 from data_pipelines.tokenizers.melody import MelodyTokenizer, steps_in_bar
 from data_pipelines.vocabulary import BOS
-from studio.compose import Wish, choose_ending, compose, key_name, likely_key
+from studio.compose import (
+    Wish,
+    choose_ending,
+    compose,
+    in_usual_key,
+    key_name,
+    likely_key,
+    with_accents,
+)
 
 TOKENIZER = MelodyTokenizer()
 PITCH = TOKENIZER.vocabulary.ids("pitch")[0]
@@ -50,8 +58,8 @@ def test_tempo_and_instrument_are_the_ones_asked_for():
         ({"top_p": 0.0}, "`top_p` must be in"),
         ({"top_k": 0}, "`top_k` must be in"),
         ({"metre": "5/4"}, "`metre` must be one of 2/4"),
-        ({"qpm": 1000.0}, "`qpm` must be in"),
-        ({"program": 128}, "`program` must be in"),
+        ({"qpm": 1000.0}, "`tempo` must be in"),
+        ({"program": 128}, "`instrument` must be in"),
         ({"seed": -1}, "`seed` must be in"),
     ],
 )
@@ -90,6 +98,42 @@ def test_the_key_of_a_scale_is_named(pitches, name):
     assert key_name(*likely_key(tune(pitches))) == name
 
 
+def test_a_model_that_only_wants_to_rest_still_gives_notes():
+    bundle = small_bundle()
+    bundle.weights["head.bias"][[TOKENIZER.rest, TOKENIZER.hold]] = 60.0
+    for bars in (1, 2, 16):
+        for metre in ("2/4", "6/8"):
+            piece = compose(bundle, Wish(bars=bars, metre=metre))
+            assert len(piece.score) >= 1
+
+
+def test_a_tune_is_moved_to_the_nearest_key_that_its_data_uses():
+    tune_in_e_flat = tune([63, 65, 67, 68, 70, 72, 74, 75, 70, 67, 63])
+    facts = {"keys": {"D major": 900, "G major": 800, "Eb major": 3}}
+    moved = in_usual_key(tune_in_e_flat, facts)
+    assert moved.notes["pitch"][0] == 62
+    assert in_usual_key(tune_in_e_flat, {}) == tune_in_e_flat
+
+
+@pytest.mark.parametrize(
+    ("metre", "beat"), [("4/4", 4), ("6/8", 6), ("3/2", 8), ("6/4", 4), ("2/2", 8)]
+)
+def test_accents_follow_the_beat_of_the_metre(metre, beat):
+    beats, unit = map(int, metre.split("/"))
+    score = tune([60] * 32, duration=120, metre=(beats, unit))
+    bar = steps_in_bar(metre)
+    velocity = with_accents(score, bar).notes["velocity"][:bar].tolist()
+    expected = [100 if s == 0 else 90 if s % beat == 0 else 78 for s in range(bar)]
+    assert velocity == expected
+
+
+def test_the_metres_drawn_are_those_of_the_data():
+    facts = {"metres": {"6/8": 5, "none": 5}}
+    drawn = {compose(small_bundle(facts=facts), Wish(bars=1, seed=s)).metre
+             for s in range(12)}  # fmt: skip
+    assert drawn == {"6/8", None}
+
+
 def test_the_first_beat_is_the_loudest_and_notes_stay_the_same():
     piece = compose(small_bundle(), Wish(bars=8, metre="6/8", seed=3))
     notes = piece.score.notes
@@ -97,5 +141,6 @@ def test_the_first_beat_is_the_loudest_and_notes_stay_the_same():
     assert (notes["velocity"][on_bar] == 100).all()
     assert (notes["velocity"][~on_bar] < 100).all()
     plain = TOKENIZER.decode(piece.ids)
-    assert plain.notes["pitch"].tolist() == notes["pitch"].tolist()
+    assert plain.notes["start"].tolist() == notes["start"].tolist()
+    assert len(set((plain.notes["pitch"].astype(int) - notes["pitch"]).tolist())) == 1
     assert piece.ids[0] == BOS

@@ -16,7 +16,7 @@ from data_pipelines.corpus import (
 )
 from data_pipelines.guard import REASONS, Refused, read_score, walk
 from data_pipelines.midi import midi_bytes, write_midi
-from data_pipelines.score import Score, Track, notes_array
+from data_pipelines.score import Metre, Score, Tempo, Track, notes_array
 from data_pipelines.tokenizers.melody import MelodyTokenizer
 
 
@@ -40,7 +40,10 @@ def mixed_folder(tmp_path):
     write_midi(folder / "silent.mid", Score(notes_array([], [], [])))
     write_midi(folder / "endless.mid", tune([60, 62], duration=480 * 20_000))
     (folder / "link to nothing.mid").symlink_to(folder / "gone.mid")
-    os.mkfifo(folder / "pipe.mid")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(folder / "pipe.mid")
+    else:
+        (folder / "pipe.mid").write_bytes(b"")
     return folder
 
 
@@ -58,7 +61,7 @@ def test_every_file_is_accounted_for_once_with_its_reason(mixed_folder, tmp_path
         "silent.mid": "no notes",
         "endless.mid": "too long",
         "link to nothing.mid": "unreadable",
-        "pipe.mid": "not a regular file",
+        "pipe.mid": "not a regular file" if hasattr(os, "mkfifo") else "empty file",
     }
     assert set(reasons.values()) <= set(REASONS)
     assert {piece.name.split("/")[-1] for piece in corpus.pieces} == {
@@ -124,11 +127,49 @@ def test_a_new_file_moves_no_other_tune_to_another_split():
     )
 
 
-@pytest.mark.parametrize("count", [3, 4, 7])
-def test_a_small_folder_still_holds_something_back(count):
+@pytest.mark.parametrize("count", [3, 4, 7, 10])
+def test_a_small_folder_still_holds_something_back_and_something_to_learn(count):
     tunes = random_tunes(count)
-    split = split_by_tune(tunes, [content_digest(tune_of(t)) for t in tunes])
-    assert set(split) == {"train", "valid", "test"}
+    rng = np.random.default_rng(count)
+    for _ in range(300):
+        digests = [rng.bytes(32).hex() for _ in tunes]
+        assert set(split_by_tune(tunes, digests)) == {"train", "valid", "test"}
+
+
+def test_any_number_of_transposed_copies_of_a_tune_are_one_tune():
+    first, other = random_tunes(2)
+    copies = [first + shift for shift in range(-30, 31)]
+    assert len(set(kin_groups([*copies, other]))) == 2
+
+
+def test_two_tunes_that_share_a_phrase_are_not_kin():
+    first, second = random_tunes(2)
+    second[:14] = first[:14]
+    assert kin_groups([first, second]) == [0, 1]
+
+
+def test_a_file_whose_numbers_would_swell_is_refused(tmp_path):
+    path = tmp_path / "swelling.mid"
+    score = Score(
+        notes_array([0, 2**27], [1, 1], [60, 62]),
+        16,
+        tempos=(Tempo(0, 1999.0),),
+        metres=(Metre(0, 1, 64),),
+    )
+    write_midi(path, score)
+    with pytest.raises(Refused, match="too long"):
+        read_score(path)
+
+
+def test_bundles_runs_and_hidden_folders_are_no_music_of_the_person(tmp_path):
+    for name in (".git", "my.bundle", "my.bundle.run"):
+        (tmp_path / name).mkdir()
+        write_midi(tmp_path / name / "sample.mid", tune([60, 62]))
+    (tmp_path / "my.bundle" / "bundle.json").write_text("{}")
+    (tmp_path / "my.bundle" / "SHA256SUMS").write_text("")
+    (tmp_path / "my.bundle.run" / "report.jsonl").write_text("")
+    write_midi(tmp_path / "mine.mid", tune([60, 64]))
+    assert walk(tmp_path) == [tmp_path / "mine.mid"]
 
 
 def test_one_or_two_tunes_are_all_for_training():

@@ -224,14 +224,49 @@ def test_the_melody_is_the_named_track_or_else_the_high_single_line():
 
 
 def test_a_bass_is_no_melody_where_there_is_another_line():
+    # A high bass against a low tune: by height alone the bass would win.
     notes = np.concatenate(
         [
-            notes_array([0, 240, 480, 720], 240, [40, 43, 45, 40], track=0),
-            notes_array([0, 240, 480, 720], 240, [60, 62, 64, 60], track=1),
+            notes_array([0, 240, 480, 720], 240, [60, 62, 64, 60], track=0),
+            notes_array([0, 240, 480, 720], 240, [55, 57, 58, 55], track=1),
         ]
     )
     score = Score(notes, 480, (Track("", 33), Track("", 0)))
     assert pick_melody(score)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "is_melody"),
+    [
+        ("Vocals", True),
+        ("Lead guitar", True),
+        ("MELODY", True),
+        ("Processing", False),
+        ("Neptune pad", False),
+        ("Bass voice", False),
+        ("Backing vocals", False),
+    ],
+)
+def test_a_name_is_read_word_by_word(name, is_melody):
+    low = notes_array([0, 240], 240, [40, 41], track=0)
+    high = notes_array([0, 240], 240, [80, 81], track=1)
+    score = Score(np.concatenate([low, high]), 480, (Track(name), Track("")))
+    assert pick_melody(score)[0] == (0 if is_melody else 1)
+
+
+def test_no_named_metre_is_a_metre_of_its_own():
+    assert TOKENIZER.metre_id(None) == METRE
+    plain = Score(notes_array([0], [480], [60]))
+    assert TOKENIZER.encode(plain)[1] == METRE
+    odd = Score(notes_array([0], [480], [60]), metres=(Metre(0, 7, 8),))
+    assert TOKENIZER.encode(odd)[1] == METRE
+    assert TOKENIZER.metre_name(TOKENIZER.encode(odd)) is None
+
+
+def test_a_note_cut_by_the_next_is_counted():
+    held = Score(notes_array([0, 240], [960, 240], [84, 48]), 480)
+    _, cost = TOKENIZER.encode_measured(held)
+    assert (cost.lost, cost.shortened) == (0, 1)
 
 
 def test_transposing_moves_pitches_alone():

@@ -201,6 +201,23 @@ def test_rotary_scores_depend_on_distance_alone():
     assert abs(score(3, 1) - score(3, 2)) > 1e-3
 
 
+def test_a_transformer_reads_past_its_context_as_it_steps():
+    architecture = small("transformer", context_length=8)
+    network = Network(architecture, seed=3)
+    player = Player(architecture, network.named_weights())
+    ids = ids_of((2, 30))
+    whole = ops.convert_to_numpy(network(ids))
+    state = player.start(2)
+    for t in range(30):
+        logits, state = player.step(ids[:, t], state)
+        np.testing.assert_allclose(logits, whole[:, t], atol=1e-4)
+
+
+def test_a_cache_that_fits_in_no_memory_is_refused():
+    with pytest.raises(ValueError, match="would not fit in memory"):
+        small("transformer", num_layers=64, context_length=65_536, hidden_dim=4096)
+
+
 def test_a_transformer_steps_past_its_context_and_forgets_the_oldest_token():
     player_of = {}
     architecture = small("transformer", num_layers=1, context_length=8)

@@ -20,6 +20,8 @@ def test_notes_are_kept_sorted_and_cannot_be_changed():
     [
         ({"ticks_per_quarter": 0}, "Ticks per quarter must be in 1..32767"),
         ({"tempos": (Tempo(0, 0.0),)}, "Tempo must be in"),
+        ({"tempos": (Tempo(0, 1.0),)}, "Tempo must be in"),
+        ({"keys": (Key(0, 99),)}, "sharps"),
         ({"metres": (Metre(0, 4, 0),)}, "no length"),
         ({"tempos": (Tempo(9, 100.0), Tempo(3, 90.0))}, "not in order"),
         ({"tracks": ()}, "names track 0"),
@@ -31,10 +33,21 @@ def test_impossible_numbers_are_refused(changes, message):
 
 
 @pytest.mark.parametrize(
-    "row", [(-1, 1, 60, 80), (0, 0, 60, 80), (0, 1, 128, 80), (0, 1, 60, 0)]
+    "row",
+    [
+        (-1, 1, 60, 80),
+        (0, 0, 60, 80),
+        (0, 1, 128, 80),
+        (0, 1, 300, 80),
+        (0, 1, 60, 0),
+        (2**31 - 600, 1, 60, 80),
+        (2**40, 1, 60, 80),
+    ],
 )
 def test_impossible_notes_are_refused(row):
-    with pytest.raises(ValueError, match=r"starts|lasts|Pitch|Velocity"):
+    with pytest.raises(
+        ValueError, match=r"starts|lasts|Pitch|Velocity|ends after|Start"
+    ):
         Score(notes_array(*row))
 
 

@@ -9,11 +9,13 @@ Reference:
     Magenta's melody_rnn (Waite et al., 2016,
     https://magenta.tensorflow.org/2016/07/15/lookback-rnn-attention-rnn). We depart
     from it in four points: all 128 pitches have an id; one token after BOS names the
-    metre; a piece ends in EOS where its last note ends, not padded to the bar; a
-    chord or a second voice is reduced to its top line instead of being refused.
+    metre; a piece ends in EOS where its last note ends, not padded to the bar; of a
+    chord the top note is kept, and a note is cut where the next one starts, instead of
+    either being refused.
 """
 
 import itertools
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +40,8 @@ class MelodyCost:
     """What reducing a score to one voice on the grid left behind.
 
     ``track`` is the one taken, ``reason`` says why; ``notes`` stood in it, ``lost``
-    of them gave way to another note of the same step; ``onset_error_ms`` is the mean
+    of them gave way to another note of the same step (a chord's, or a quick one's),
+    ``shortened`` were cut by the next note's start; ``onset_error_ms`` is the mean
     distance of the kept ones from the grid, ``worst_onset_error_ms`` the largest;
     ``empty_bars`` whole bars of silence were left out before the first note.
     """
@@ -47,6 +50,7 @@ class MelodyCost:
     reason: str
     notes: int
     lost: int
+    shortened: int
     onset_error_ms: float
     worst_onset_error_ms: float
     empty_bars: int
@@ -79,7 +83,7 @@ class MelodyTokenizer:
         self._pitch = self.vocabulary.ids("pitch")[0]
         self.hold = self.vocabulary.ids("hold")[0]
         self.rest = self.vocabulary.ids("rest")[0]
-        self.grammar = self._grammar()
+        self.grammar = self.grammar_for(LONGEST_OPENING_REST)
 
     def spec(self):
         """What the ids mean, as JSON. Two equal specs are the same vocabulary."""
@@ -118,6 +122,7 @@ class MelodyTokenizer:
         first = np.r_[True, np.diff(start[order]) > 0]
         kept = order[first]
         start, end, pitch = start[kept], end[kept], notes["pitch"][kept].astype(int)
+        shortened = int((end[:-1] > start[1:]).sum())
         end[:-1] = np.minimum(end[:-1], start[1:])
 
         metre = str(score.metre) if score.metres else None
@@ -142,6 +147,7 @@ class MelodyTokenizer:
             reason=reason,
             notes=len(notes),
             lost=len(notes) - len(kept),
+            shortened=shortened,
             onset_error_ms=float(error.mean()),
             worst_onset_error_ms=float(error.max()),
             empty_bars=empty_bars,
@@ -195,15 +201,19 @@ class MelodyTokenizer:
         )
 
     def metre_id(self, metre):
-        """The token that names a metre, for example ``"6/8"``.
+        """The token that names a metre, for example ``"6/8"``; None is "no metre named".
 
         Raises:
             ValueError: if the vocabulary lacks it.
         """
-        if metre is None or metre not in METRES:
+        if metre not in METRES:
             allowed = ", ".join(m for m in METRES if m)
             raise ValueError(f"`metre` must be one of {allowed}. Received: {metre!r}")
         return self._metre + METRES.index(metre)
+
+    def metre_name(self, ids):
+        """The metre that encoded ids name after BOS; None where they name none."""
+        return METRES[int(ids[1]) - self._metre]
 
     def transposed(self, ids, semitones):
         """The ids of the same music, `semitones` higher; pitches stay in 0..127."""
@@ -226,11 +236,12 @@ class MelodyTokenizer:
         """The grammar: which ids may come in this state, as a bool array (V,)."""
         return self.grammar.allowed[state]
 
-    def _grammar(self):
+    def grammar_for(self, longest_opening_rest):
+        """The `Grammar` in which a note sounds after so many steps at the latest."""
         # States: a metre is due; the first step; n steps of opening rest; a note
         # sounds; a rest within; the end.
         head, first = 0, 1
-        opening = [2 + n for n in range(LONGEST_OPENING_REST)]
+        opening = [2 + n for n in range(longest_opening_rest)]
         note, rest, end = (opening[-1] + n for n in (1, 2, 3))
         allowed = np.zeros((end + 1, self.vocab_size), dtype=bool)
         following = np.zeros((end + 1, self.vocab_size), dtype=np.int32)
@@ -300,7 +311,10 @@ def steps_in_bar(metre):
 
 
 def _is_named_melody(name):
-    return any(word in name.lower() for word in MELODY_NAMES)
+    words = re.findall(r"[a-z]+", name.lower())
+    if any(word.startswith(("bass", "back", "chord")) for word in words):
+        return False
+    return any(word.startswith(MELODY_NAMES) for word in words)
 
 
 def _melody_likeness(score, track, counts):
