@@ -16,6 +16,7 @@ def model_card(bundle):
             ("**this model**", "model"),
         )
     ]
+    repeats = facts["repeated_bars"]
     ratio = 1 - held_out["model"] / held_out["ngram"]
     caution = (
         ""
@@ -34,7 +35,7 @@ minutes on a plain CPU ({facts.get("steps", "?")} steps, seed {plan["seed"]}).
 {sources}
 
 {sum(pieces.values()):,} pieces after removing duplicates, {facts["notes"]:,} notes
-({facts["notes_lost"]:,} lost to the grid of sixteenths): {pieces["train"]:,} to train,
+({facts["notes_lost"]:,} lost to chords or the grid of sixteenths): {pieces["train"]:,} to train,
 {pieces["valid"]:,} to stop on, {pieces["test"]:,} to test. Tunes that share much of
 their melody, in whatever key, stand on the same side. Metres: {metres}.
 
@@ -47,9 +48,11 @@ as written or counted in every key.
 |---|---|---|
 {chr(10).join(rows)}
 {caution}
-That is {100 * ratio:.1f}% below the n-gram on the pieces it was stopped on.
+{_verdict(ratio)}
 
 ## What it is not
+Of the bars it composes {repeats["composed"]:.1%} repeat an earlier bar of the piece exactly; in its
+data {repeats["data"]:.1%} do.
 One line of melody on a grid of sixteenths: no chords, no ornaments, no triplets, no
 dynamics of its own (accents follow the metre). It knows the style of its data and
 nothing else.
@@ -58,8 +61,14 @@ nothing else.
 ```
 {facts["command"]}
 ```
-Versions: {", ".join(f"{k} {v}" for k, v in facts["versions"].items())}.
+A run bounded in minutes reads as much music as its machine manages, so that a rebuild
+gives other weights, about as good. Versions: {", ".join(f"{k} {v}" for k, v in facts["versions"].items())}.
 """
+
+
+def _verdict(ratio):
+    where = "below" if ratio >= 0 else "above"
+    return f"On the pieces it was stopped on that is {abs(100 * ratio):.1f}% {where} the n-gram."
 
 
 def _figure(value):

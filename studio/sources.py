@@ -1,9 +1,13 @@
 """Where the music that ships in models comes from, and on what terms."""
 
 SOURCES = {
-    "oneills1850": "O'Neill's Music of Ireland: 1850 Melodies (1903), public domain",
-    "ryansMammoth": "Ryan's Mammoth Collection (1883), public domain",
-    "airdsAirs": "Aird's Selection of Airs (1782-1801), public domain",
+    "oneills1850": "O'Neill's Music of Ireland: 1850 Melodies (1903), a public-domain "
+    "print, transcribed by John Chambers, Henrik Norbeck, Bob Safranek, Trish O'Neil, "
+    "Dan G. Petersen, Michael Hogan, Stephen Foy, Norbert Paap and others",
+    "ryansMammoth": "Ryan's Mammoth Collection (1883), a public-domain print, "
+    "transcribed by Ray Davies, John Chambers, Bob Puckette, John Walsh and others",
+    "airdsAirs": "Aird's Selection of Airs (1782-1801), a public-domain print, "
+    "transcribed by Jack Campin (www.campin.me.uk)",
 }
 
 
@@ -12,4 +16,4 @@ def source_line(corpus_name):
     about = SOURCES.get(corpus_name)
     if about is None:
         return f"{corpus_name}, from music21's corpus: see the licence in its folder"
-    return f"{about}; ABC transcriptions from music21's corpus, folder {corpus_name}"
+    return f"{about}; from music21's corpus, folder {corpus_name}"

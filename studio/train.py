@@ -17,12 +17,13 @@ from data_pipelines import corpus as corpora
 from data_pipelines.datasets import cut_windows, numpy_batches, plan_epoch, tf_batches
 from data_pipelines.files import write_whole
 from data_pipelines.guard import FORMS, Reading, Refused, gate
+from data_pipelines.measures import repeated_bars
 from data_pipelines.midi import midi_bytes
 from data_pipelines.music21_corpus import read_music21_corpus
 from data_pipelines.score import DEFAULT_QPM
 from data_pipelines.tokenizers import TOKENIZERS
 from data_pipelines.tokenizers.melody import METRES
-from studio.compose import UNNAMED_METRE, key_name, likely_key
+from studio.compose import UNNAMED_METRE, Wish, compose, key_name, likely_key
 from studio.errors import Interrupted, NothingUsable, WrongUsage
 from studio.recipes import RECIPES
 
@@ -253,6 +254,12 @@ def train_bundle(
     return bundle, progress
 
 
+def share_of_repeated_bars(scores):
+    """Of all bars, the share that repeats an earlier bar of its piece exactly."""
+    repeated, bars = np.sum([repeated_bars(score) for score in scores], axis=0)
+    return round(float(repeated / max(1, bars)), 4)
+
+
 def _what_was_kept(run_folder):
     best = run_folder / "best.bundle"
     if (best / "SHA256SUMS").is_file():
@@ -263,10 +270,11 @@ def _what_was_kept(run_folder):
 def finished(architecture, weights, tokenizer, facts):
     """The bundle with its sample and card."""
     from studio.cards import model_card
-    from studio.compose import Wish, compose
 
     bundle = Bundle(architecture, weights, tokenizer.spec(), facts)
-    sample = midi_bytes(compose(bundle, Wish(seed=1)).score)
+    pieces = [compose(bundle, Wish(seed=seed)).score for seed in range(1, 13)]
+    facts["repeated_bars"]["composed"] = share_of_repeated_bars(pieces)
+    sample = midi_bytes(pieces[0])
     return replace(bundle, card=model_card(bundle), sample=sample)
 
 
@@ -330,6 +338,11 @@ def figures(material, recipe_name, plan, sources, command, floors):
         "notes": sum(cost.notes for cost in material.costs),
         "notes_lost": sum(cost.lost for cost in material.costs),
         "metres": dict(metres.most_common()),
+        "repeated_bars": {
+            "data": share_of_repeated_bars(
+                [piece.score for piece in material.corpus.pieces]
+            )
+        },
         "keys": dict(keys.most_common()),
         "usual_qpm": {
             metre: round(float(np.median(qpm[metre])), 1)
