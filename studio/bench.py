@@ -28,7 +28,7 @@ def start(repeats=5):
     """P8: a cold `etude --help` beside ``python -c pass``, and a cold composition with
     its WAV beside ``python -c 'import tensorflow'``; medians of processes run in turn.
     """
-    etude = [sys.executable, "-m", "studio.cli"]
+    etude = [str(Path(sys.executable).with_name("etude"))]
     with tempfile.TemporaryDirectory() as folder:
         mid, wav = Path(folder, "a.mid"), Path(folder, "a.wav")
         compose = ["compose", "--bars", "16", "--seed", str(SEED), "-o", mid, "-o", wav]
