@@ -98,8 +98,9 @@ def _read_file(path):
 
 
 def _read_abc(path):
-    # Not music21: in 962 of the 4,248 fiddle tunes it loses the note under a fermata,
-    # forgets an accidental within its bar, or stops a broken rhythm at a slur.
+    # Not music21: in 962 of the 4,248 fiddle tunes the two differ, and where we looked
+    # it was music21 that lost the note under a fermata, forgot an accidental within its
+    # bar, or stopped a broken rhythm at a slur.
     from data_pipelines.abc import BadAbc, parse_tune, split_tunes
 
     found = []
