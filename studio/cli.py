@@ -235,13 +235,14 @@ def bench(
 
 def main():
     """Run the command line; end with the exit status that the outcome has."""
+    if sys.stdout is None:  # closed by whoever called us
+        sys.stdout = open(os.devnull, "w")
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # a file name may hold what the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
     status = run(sys.argv[1:])
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except OSError:  # whoever read us has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)

@@ -22,7 +22,7 @@ def test_a_shipped_model_is_fifteen_percent_below_its_ngram_and_says_so(name):
         assert figures["ngram"] < figures["unigram"]
     for figure in (held_out["model"], test["model"], test["ngram"]):
         assert f"{figure:.3f}" in bundle.card
-    assert "public domain" in bundle.card
+    assert "public-domain" in bundle.card
     assert "etude train --corpus" in bundle.card
     assert len(parse_midi(bundle.sample)) > 20
 
@@ -40,7 +40,7 @@ def test_the_default_model_composes_tunes_not_noise():
     for seed in range(20):
         piece = compose(bundle, Wish(seed=seed))
         pitches = piece.score.notes["pitch"].astype(int)
-        assert len(pitches) >= 40
+        assert len(pitches) >= 30
         assert len(set(pitches)) >= 5
         steps.append(np.abs(np.diff(pitches)).mean())
         ends.append(piece.end_probability)

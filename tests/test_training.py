@@ -163,6 +163,8 @@ def test_an_interrupted_run_leaves_its_best_weights(folder_of_tunes, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "studio.cli", "train", folder_of_tunes, "-o", output,
          "--minutes", "10", "--window", "64"],
+        # A job that a shell put in the background ignores Ctrl-C; this one must not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(__file__))},
     )  # fmt: skip
