@@ -236,7 +236,7 @@ def bench(
 def main():
     """Run the command line; end with the exit status that the outcome has."""
     if sys.stdout is None:  # closed by whoever called us
-        sys.stdout = open(os.devnull, "w")
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (until the end)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # a file name may hold what the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
