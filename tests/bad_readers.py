@@ -3,6 +3,8 @@
 import os
 import time
 
+import numpy as np
+
 from data_pipelines.guard import read_file
 
 
@@ -14,8 +16,8 @@ def read_badly(path):
         os.abort()
     if "swells" in name:
         hoard = []
-        while True:
-            hoard.append(bytearray(64 * 2**20))
+        while True:  # address space alone: no machine is too slow to run out of it
+            hoard.append(np.empty(64 * 2**20, dtype=np.uint8))
     if "raises" in name:
         raise KeyError("what a parser says\nover two lines")
     return read_file(path)
