@@ -298,6 +298,7 @@ def test_a_file_name_that_is_no_unicode_is_one_name_among_others(tmp_path):
     assert b"caf\xe9.mid" in (tmp_path / "r.jsonl").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_performance_is_written_as_notation(tmp_path):
     from music21 import converter
 
