@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
@@ -214,8 +214,3 @@ def log_likelihood(network, batches):
         nats += float(((chosen - total) * mask).sum(dtype=np.float64))
         tokens += int(mask.sum())
     return nats, tokens
-
-
-def plan_facts(plan):
-    """The plan as JSON, for a card or a run folder."""
-    return asdict(plan)

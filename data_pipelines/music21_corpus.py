@@ -12,7 +12,6 @@ from pathlib import Path
 
 from data_pipelines.cache import cache_path, load_scores, save_scores
 
-FIDDLE_TUNES = ("oneills1850", "ryansMammoth", "airdsAirs")
 READERS = "2"  # a change of readers makes older caches stale
 SUFFIXES = {".abc", ".mxl", ".xml", ".musicxml", ".krn"}
 

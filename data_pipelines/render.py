@@ -16,7 +16,7 @@ import numpy as np
 
 from data_pipelines.voices import played_notes
 
-# As "auto" tries them: our own player first, since it sounds the same on every machine.
+# As "auto" tries them: our own first, since with one soundfont it sounds alike anywhere.
 ENGINES = ("soundfont", "fluidsynth", "tinysoundfont", "synth")
 TAIL_SECONDS = 1.5  # what the last notes get to ring
 FADE_SECONDS = 0.25  # at the very end

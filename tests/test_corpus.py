@@ -161,6 +161,15 @@ def test_a_file_whose_numbers_would_swell_is_refused(tmp_path):
         read_score(path)
 
 
+def test_more_bars_than_music_has_are_refused(tmp_path):
+    score = Score(
+        notes_array([0, 60_000], [1, 1], [60, 62]), 16, metres=(Metre(0, 1, 64),)
+    )
+    write_midi(tmp_path / "bars.mid", score)
+    with pytest.raises(Refused, match=r"too long: 60,001 bars"):
+        read_score(tmp_path / "bars.mid")
+
+
 def test_bundles_runs_and_hidden_folders_are_no_music_of_the_person(tmp_path):
     for name in (".git", "my.bundle", "my.bundle.run"):
         (tmp_path / name).mkdir()

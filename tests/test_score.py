@@ -68,6 +68,7 @@ def test_bar_lines_follow_the_metre_and_close_the_last_bar():
         notes_array([0], [480 * 6], [60]), metres=(Metre(0, 4, 4), Metre(1920, 3, 4))
     )
     assert score.bar_ticks().tolist() == [0, 1920, 3360]
+    assert score.count_bars() == 2
 
 
 def test_an_empty_score_has_one_bar_and_no_length():
