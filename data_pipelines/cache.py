@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from data_pipelines.files import write_whole
-from data_pipelines.score import Key, Metre, Score, Tempo, Track
+from data_pipelines.score import PEDAL, Key, Metre, Score, Tempo, Track
 
 
 def cache_folder():
@@ -41,6 +41,7 @@ def save_scores(path, scores):
             "metres": [asdict(metre) for metre in score.metres],
             "keys": [asdict(key) for key in score.keys],
             "title": score.title,
+            "pedals": score.pedals.tolist(),
         }
         for score in scores
     ]
@@ -77,6 +78,7 @@ def load_scores(path):
             metres=tuple(Metre(**m) for m in row["metres"]),
             keys=tuple(Key(**k) for k in row["keys"]),
             title=row["title"],
+            pedals=np.array([tuple(p) for p in row.get("pedals", [])], dtype=PEDAL),
         )
         for row, end, length in zip(about, ends, np.diff(ends, prepend=0), strict=True)
     ]

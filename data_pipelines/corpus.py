@@ -102,9 +102,9 @@ def assemble(found):
         if isinstance(result, Refused):
             report.append(Line(name, "refused", result.reason, result.detail))
             continue
-        many = len(result.scores) + len(result.left_out) > 1
+        many = len(result.contents) + len(result.left_out) > 1
         kept, twin = 0, ""
-        for number, score in enumerate(result.scores, 1):
+        for number, score in enumerate(result.contents, 1):
             digest = content_digest(score)
             piece = f"{name}#{number}" if many else name
             if digest in first_with:
@@ -118,7 +118,7 @@ def assemble(found):
             report.append(Line(name, "refused", "duplicate", detail))
             continue
         left_out = list(result.left_out)
-        if twins := len(result.scores) - kept:
+        if twins := len(result.contents) - kept:
             left_out.append(f"{twins} pieces that others hold already")
         status = "repaired" if left_out else "used"
         report.append(Line(name, status, detail="; ".join(left_out), pieces=kept))

@@ -61,7 +61,7 @@ def cut_windows(pieces, tokenizer, *, length=512, max_shift=0):
 
     Args:
         pieces: list of int arrays, BOS and EOS included.
-        tokenizer: gives `transposed` and `pitches`.
+        tokenizer: gives `augmented` and `pitches`.
         length: int, tokens in a window.
         max_shift: int, how many semitones a window may be moved either way.
 
@@ -93,7 +93,7 @@ def cut_windows(pieces, tokenizer, *, length=512, max_shift=0):
         np.array(highest),
         np.stack(
             [
-                tokenizer.transposed(vocabulary, shift)
+                tokenizer.augmented(vocabulary, shift)
                 for shift in range(-max_shift, max_shift + 1)
             ]
         ).astype(np.int32),

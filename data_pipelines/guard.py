@@ -16,6 +16,7 @@ from data_pipelines.score import LONGEST_SECONDS
 REASONS = (
     "empty file",
     "not music",
+    "other kind",
     "damaged",
     "no notes",
     "too large",
@@ -27,11 +28,25 @@ REASONS = (
     "crashed",
     "memory",
 )
+# What a tokenizer takes, and the forms of file that hold it.
+KINDS = {
+    "score": {"midi", "mxl", "musicxml", "abc", "humdrum", "csv", "json", "mat"},
+    "text": {"text", "abc", "csv", "json", "musicxml", "humdrum"},
+    "wave": {"audio"},
+}
+FORMS_OF = {
+    "score": "MIDI (.mid), MusicXML (.musicxml .mxl), ABC (.abc), Humdrum (.krn) or "
+    "tables of pitches (.csv .json .mat)",
+    "text": "text (.txt .abc)",
+    "wave": "sound (.wav .flac .ogg)",
+}
 LARGEST_BYTES = 16 * 2**20
+LARGEST_SOUND_BYTES = (
+    2**30
+)  # read in blocks, so that only a long one is large in memory
 LONGEST_BARS = 50_000
 LONGEST_QUARTERS = 200_000
 HEAD_BYTES = 65_536  # enough to tell what a file is
-FORMS = "MIDI (.mid), MusicXML (.musicxml .mxl), ABC (.abc) or Humdrum (.krn)"
 
 
 class Refused(Exception):
@@ -48,10 +63,18 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Reading:
-    """What a file gave: its pieces, and what had to be left out of it."""
+    """What a file gave: its pieces, and what had to be left out of it.
 
-    scores: tuple
+    Args:
+        contents: tuple of `Score`, `Text` or `Waveform`, each a piece.
+        left_out: tuple of str, a sentence for each piece that cannot be used.
+        splits: tuple of str, as long as `contents` or empty: "train", "valid" or
+            "test" where the file itself assigns its pieces.
+    """
+
+    contents: tuple
     left_out: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
 
 
 def walk(root):
@@ -87,18 +110,32 @@ def sniff(path):
     """What a file is, by its first bytes and not its name.
 
     Returns:
-        str: "midi", "mxl", "musicxml", "abc" or "humdrum".
+        str: "midi", "mxl", "musicxml", "abc", "humdrum", "csv", "json", "mat", "audio"
+        or "text".
 
     Raises:
         Refused: if it is none of these, or cannot be opened.
     """
-    head = _read(Path(path), HEAD_BYTES)
+    head = _read(Path(path), HEAD_BYTES, LARGEST_SOUND_BYTES)
     if not head:
         raise Refused("empty file", "it holds no byte")
+    form = _form_of(head)
+    if form is None:
+        raise Refused("not music", f"it begins with {head[:8]!r}")
+    return form
+
+
+def _form_of(head):
     if head[:4] == b"MThd" or (head[:4] == b"RIFF" and head[8:12] == b"RMID"):
         return "midi"
+    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
+        return "audio"
+    if head[:4] in (b"fLaC", b"OggS") or head[:4] == b"FORM":
+        return "audio"
     if head[:4] == b"PK\x03\x04":
         return "mxl"
+    if head[:10] == b"MATLAB 5.0":
+        return "mat"
     text = decoded(head)
     if re.search(r"<score-(partwise|timewise)", text):
         return "musicxml"
@@ -106,40 +143,89 @@ def sniff(path):
         return "humdrum"
     if re.search(r"^X:", text, re.M) and re.search(r"^K:", text, re.M):
         return "abc"
-    raise Refused("not music", f"it begins with {head[:8]!r}; read are {FORMS}")
+    if re.search(r"[\x00-\x08\x0e-\x1a\x7f]", text):
+        return None
+    if text.lstrip()[:1] in ("{", "[") and re.match(
+        r"[\[{\]\s\"\w,:.+-]*$", text[:200]
+    ):
+        return "json"
+    if re.fullmatch(
+        r"[\w .+-]*([,;\t][\w .+-]*)*", text.strip().partition("\n")[0]
+    ) and (re.search(r"^\s*-?\d[\d.eE+-]*\s*([,;\t]|$)", text, re.M)):
+        return "csv"
+    return "text"
 
 
-def read_file(path):
+def read_file(path, kind="score"):
     """The pieces in a file of any form that we read, gated.
 
     Args:
         path: str or Path.
+        kind: str, one of `KINDS`: what the pieces are to be.
 
     Returns:
-        `Reading` of at least one score, each with at least one note.
+        `Reading` of at least one piece; a score has at least one note.
 
     Raises:
         Refused: whatever is wrong, with its reason.
     """
     path = Path(path)
     form = sniff(path)
-    if form == "abc":
-        return _read_abc(_read(path))
+    if form not in KINDS[kind]:
+        reason = "not music" if form == "text" else "other kind"
+        raise Refused(reason, f"it is {form}; wanted is {FORMS_OF[kind]}")
     try:
-        if form == "midi":
-            score = parse_midi(_read(path), title=path.stem)
-        else:
-            from data_pipelines.musicxml import parse_with_music21
-
-            score = parse_with_music21(_read(path), form, title=path.stem)
+        return _read_form(path, form, kind)
     except UnreadableMusic as error:
         raise Refused("damaged", str(error)) from None
-    return Reading((gate(score),))
+
+
+def _read_form(path, form, kind):
+    # Readers are imported where they are needed: most commands meet one form.
+    if kind == "wave":
+        from data_pipelines.audio import read_waveform
+
+        return Reading((read_waveform(path),))
+    if kind == "text":
+        from data_pipelines.text import read_texts
+
+        return Reading(tuple(read_texts(decoded(_read(path)), form, title=path.stem)))
+    if form == "midi":
+        return Reading((gate(parse_midi(_read(path), title=path.stem)),))
+    if form == "abc":
+        return _read_abc(_read(path))
+    if form in ("csv", "json", "mat"):
+        from data_pipelines.tables import read_tables
+
+        return gated(read_tables(_read(path), form, title=path.stem))
+    from data_pipelines.musicxml import parse_with_music21
+
+    return Reading((gate(parse_with_music21(_read(path), form, title=path.stem)),))
 
 
 def read_score(path):
     """The first piece in a file; as `read_file` otherwise."""
-    return read_file(path).scores[0]
+    return read_file(path).contents[0]
+
+
+def gated(reading):
+    """The same `Reading` less the scores that do not pass the gate.
+
+    Raises:
+        Refused: if none of them does.
+    """
+    kept, left_out = [], list(reading.left_out)
+    for number, score in enumerate(reading.contents):
+        try:
+            kept.append((gate(score), *reading.splits[number : number + 1]))
+        except Refused as refusal:
+            if len(reading.contents) == 1:
+                raise
+            left_out.append(f"piece {number + 1}: {refusal}")
+    if not kept:
+        raise Refused("no notes", left_out[0] if left_out else "no piece in it")
+    contents, *splits = zip(*kept, strict=True)
+    return Reading(contents, tuple(left_out), *splits)
 
 
 def gate(score):
@@ -186,7 +272,7 @@ def _read_abc(data):
     return Reading(tuple(scores), tuple(left_out))
 
 
-def _read(path, most=None):
+def _read(path, most=None, largest=LARGEST_BYTES):
     """The bytes of a regular file, at most `most` of them."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -194,12 +280,10 @@ def _read(path, most=None):
                 raise Refused("unreadable", "a folder that may not be opened")
             raise Refused("not a regular file", "a pipe, a device or a socket")
         size = path.stat().st_size
-        if size > LARGEST_BYTES:
-            raise Refused(
-                "too large", f"{size:,} bytes, at most {LARGEST_BYTES:,} are read"
-            )
+        if size > largest:
+            raise Refused("too large", f"{size:,} bytes, at most {largest:,} are read")
         with open(path, "rb") as file:
-            return file.read(most if most is not None else LARGEST_BYTES)
+            return file.read(most if most is not None else largest)
     except OSError as error:
         raise Refused("unreadable", error.strerror or str(error)) from None
     except ValueError as error:  # a NUL in the name

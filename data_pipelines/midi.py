@@ -9,7 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from data_pipelines.files import write_whole
-from data_pipelines.score import Key, Metre, Score, Tempo, Track, notes_array
+from data_pipelines.score import (
+    NO_PEDALS,
+    PEDAL,
+    Key,
+    Metre,
+    Score,
+    Tempo,
+    Track,
+    notes_array,
+)
+
+
+SUSTAIN = 64  # the controller of the right pedal
 
 
 class UnreadableMusic(ValueError):
@@ -53,10 +65,12 @@ def parse_midi(data, title=""):
 
 
 def _from_symusic(parsed, title):
-    columns, tracks = [], []
+    columns, pedals, tracks = [], [], []
     for track in parsed.tracks:
         if not len(track.notes):
             continue
+        if len(track.controls):
+            pedals.append(_pedals(track, len(tracks)))
         notes = track.notes.numpy()
         pitch, velocity = notes["pitch"], notes["velocity"]
         if (pitch < 0).any() or (velocity < 0).any():  # int8 in symusic: wrapped
@@ -86,7 +100,29 @@ def _from_symusic(parsed, title):
             Key(k.time, int(k.key), bool(k.tonality)) for k in parsed.key_signatures
         ),
         title=title,
+        pedals=np.concatenate(pedals) if pedals else NO_PEDALS,
     )
+
+
+def _pedals(track, index):
+    """When controller 64 is at 64 or more; a foot that stays down lifts at the end.
+
+    symusic's own list of pedals starts some of them at tick 0, long before the foot.
+    """
+    controls = track.controls.numpy()
+    pedal = controls["number"] == SUSTAIN
+    times, is_down = controls["time"][pedal], controls["value"][pedal] >= 64
+    order = np.argsort(times, kind="stable")
+    times, is_down = times[order].astype(np.int64), is_down[order]
+    changes = np.flatnonzero(np.diff(is_down, prepend=False))
+    down, up = times[changes[::2]], times[changes[1::2]]
+    if len(up) < len(down):
+        up = np.append(up, max(int(track.end()), int(down[-1])))
+    heard = up > down
+    rows = np.zeros(int(heard.sum()), dtype=PEDAL)
+    rows["start"], rows["duration"] = down[heard], (up - down)[heard]
+    rows["track"] = index
+    return rows
 
 
 def _last_at_each_tick(changes):
@@ -127,6 +163,9 @@ def midi_bytes(score):
             notes["pitch"].astype(np.int8),
             notes["velocity"].astype(np.int8),
         )
+        for start, duration, _ in score.pedals[score.pedals["track"] == index].tolist():
+            voice.controls.append(symusic.ControlChange(start, SUSTAIN, 127))
+            voice.controls.append(symusic.ControlChange(start + duration, SUSTAIN, 0))
         out.tracks.append(voice)
     return out.dumps_midi()
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from data_pipelines.files import write_whole
 from data_pipelines.midi import UnreadableMusic
+from data_pipelines.score import NO_PEDALS
 
 LARGEST_INFLATED = 64 * 2**20  # bytes of XML in a .mxl
 _SUFFIX = {"musicxml": ".musicxml", "humdrum": ".krn"}
@@ -118,4 +119,4 @@ def _on_notation_grid(score):
         )
         for name in ("tempos", "metres", "keys")
     }
-    return replace(score, notes=notes, ticks_per_quarter=12, **maps)
+    return replace(score, notes=notes, ticks_per_quarter=12, pedals=NO_PEDALS, **maps)

@@ -4,7 +4,7 @@ Everything between a file and a token passes through `Score`: readers make one,
 tokenizers encode one, generators decode to one, renderers play one.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,10 +17,19 @@ NOTE = np.dtype(
         ("track", np.uint16),  # index into Score.tracks
     ]
 )
+PEDAL = np.dtype(
+    [
+        ("start", np.int32),  # ticks: the foot goes down
+        ("duration", np.int32),  # ticks, at least 1
+        ("track", np.uint16),  # index into Score.tracks
+    ]
+)
 DEFAULT_QPM = 120.0  # quarter notes a minute, where a file names no tempo
 SLOWEST_QPM, FASTEST_QPM = 3.6, 2000.0  # the slowest that MIDI's 24 bits can say
 LAST_TICK = 2**28 - 1  # the longest time that one MIDI event can wait
 LONGEST_SECONDS = 2 * 60 * 60
+NO_PEDALS = np.zeros(0, dtype=PEDAL)
+NO_PEDALS.setflags(write=False)
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,8 @@ class Score:
         tempos, metres, keys: tuples sorted by tick. May be empty: 120 quarter
             notes a minute and 4/4 are then meant, as in the MIDI standard.
         title: str, for people.
+        pedals: structured array of dtype `PEDAL`, when the sustain pedal of a track is
+            down; `sustained` applies it. Kept sorted and read-only.
 
     Raises:
         ValueError: if a number lies outside its range.
@@ -85,6 +96,7 @@ class Score:
     metres: tuple[Metre, ...] = ()
     keys: tuple[Key, ...] = ()
     title: str = ""
+    pedals: np.ndarray = field(default_factory=lambda: NO_PEDALS)
 
     def __post_init__(self):
         notes = np.array(self.notes, dtype=NOTE)
@@ -92,6 +104,11 @@ class Score:
         notes = notes[order]
         notes.setflags(write=False)
         object.__setattr__(self, "notes", notes)
+        if len(self.pedals):
+            pedals = np.array(self.pedals, dtype=PEDAL)
+            pedals = pedals[np.lexsort((pedals["track"], pedals["start"]))]
+            pedals.setflags(write=False)
+            object.__setattr__(self, "pedals", pedals)
         _check(self)
 
     def __len__(self):
@@ -101,8 +118,10 @@ class Score:
         if not isinstance(other, Score):
             return NotImplemented
         names = ("ticks_per_quarter", "tracks", "tempos", "metres", "keys", "title")
-        return np.array_equal(self.notes, other.notes) and all(
-            getattr(self, name) == getattr(other, name) for name in names
+        return (
+            np.array_equal(self.notes, other.notes)
+            and np.array_equal(self.pedals, other.pedals)
+            and all(getattr(self, name) == getattr(other, name) for name in names)
         )
 
     __hash__ = None  # holds an array
@@ -212,6 +231,36 @@ class Score:
         keys = tuple(_transposed_key(key, semitones) for key in self.keys)
         return replace(self, notes=notes, keys=keys)
 
+    def sustained(self):
+        """The same music without pedals: each note rings until its pedal is lifted.
+
+        A note whose key is released while the pedal of its track is down lasts until
+        the pedal goes up, or until the same key is struck again. Drums stay as they are.
+        """
+        if not len(self.pedals):
+            return self
+        notes = self.notes.copy()
+        start = notes["start"].astype(np.int64)
+        end = start + notes["duration"]
+        drums = self.is_drum_note()
+        for track in np.unique(self.pedals["track"]):
+            down = self.pedals[self.pedals["track"] == track]
+            up = np.maximum.accumulate(
+                down["start"].astype(np.int64) + down["duration"]
+            )
+            own = np.flatnonzero((notes["track"] == track) & ~drums)
+            last = np.searchsorted(down["start"], end[own], side="right") - 1
+            held = (last >= 0) & (end[own] < up[np.maximum(last, 0)])
+            end[own[held]] = up[last[held]]
+        key = notes["track"].astype(np.int64) * 128 + notes["pitch"]
+        order = np.lexsort((start, key))
+        again = np.flatnonzero(np.diff(key[order]) == 0)
+        this, following = order[again], order[again + 1]
+        released = start[this] + notes["duration"][this]
+        end[this] = np.minimum(end[this], np.maximum(released, start[following]))
+        notes["duration"] = np.minimum(end, LAST_TICK) - start
+        return replace(self, notes=notes, pedals=NO_PEDALS)
+
     def to_pretty_midi(self):
         """This score as a `pretty_midi.PrettyMIDI`, the object people exchange."""
         from data_pipelines.exchange import to_pretty_midi
@@ -274,6 +323,8 @@ def _check(score):
                 f"A note names track {notes['track'].max()}; "
                 f"the score has {len(score.tracks)}."
             )
+    if len(score.pedals):
+        _check_pedals(score)
     for tempo in score.tempos:
         if not SLOWEST_QPM <= tempo.qpm <= FASTEST_QPM:
             raise ValueError(
@@ -290,3 +341,16 @@ def _check(score):
         ticks = [change.tick for change in getattr(score, name)]
         if ticks != sorted(ticks) or (ticks and ticks[0] < 0):
             raise ValueError(f"The {name} are not in order: ticks {ticks[:8]}.")
+
+
+def _check_pedals(score):
+    pedals = score.pedals
+    if pedals["start"].min() < 0 or pedals["duration"].min() < 1:
+        raise ValueError("A pedal is down before tick 0, or for less than one tick.")
+    if (pedals["start"].astype(np.int64) + pedals["duration"]).max() > LAST_TICK:
+        raise ValueError(f"A pedal is down after tick {LAST_TICK:,}.")
+    if pedals["track"].max() >= len(score.tracks):
+        raise ValueError(
+            f"A pedal names track {pedals['track'].max()}; "
+            f"the score has {len(score.tracks)}."
+        )

@@ -16,7 +16,7 @@ from audio_models.ngram import Copy, NGram
 from data_pipelines import corpus as corpora
 from data_pipelines.datasets import cut_windows, numpy_batches, plan_epoch, tf_batches
 from data_pipelines.files import write_whole
-from data_pipelines.guard import FORMS, Reading, Refused, gate
+from data_pipelines.guard import FORMS_OF, Reading, Refused, gate
 from data_pipelines.measures import repeated_bars
 from data_pipelines.midi import midi_bytes
 from data_pipelines.music21_corpus import read_music21_corpus
@@ -123,9 +123,11 @@ def nothing_usable(corpus):
     """The sentence for a folder in which no file can be used."""
     found = len(corpus.report)
     if not found:
-        return f"there is no file in it; wanted are {FORMS}."
+        return f"there is no file in it; wanted are {FORMS_OF['score']}."
     reasons = ", ".join(f"{n} {reason}" for reason, n in corpus.refusals().items())
-    return f"None of {found} files can be used: {reasons}; wanted are {FORMS}."
+    return (
+        f"None of {found} files can be used: {reasons}; wanted are {FORMS_OF['score']}."
+    )
 
 
 def measure_floors(material, tokenizer):

@@ -81,7 +81,7 @@ def test_a_window_is_transposed_whole_and_by_no_more_than_asked():
                 length = int(real.sum())
                 start = windows.starts[row]
                 original = windows.ids[start : start + length]
-                expected = TOKENIZER.transposed(original, shift)
+                expected = TOKENIZER.augmented(original, shift)
                 np.testing.assert_array_equal(got[:length], expected)
 
 

@@ -271,7 +271,7 @@ def test_a_note_cut_by_the_next_is_counted():
 
 def test_transposing_moves_pitches_alone():
     ids = np.array([BOS, METRE, PITCH + 60, HOLD, REST, EOS])
-    assert TOKENIZER.transposed(ids, 3).tolist() == [
+    assert TOKENIZER.augmented(ids, 3).tolist() == [
         *(BOS, METRE, PITCH + 63, HOLD, REST, EOS)
     ]
 

@@ -56,7 +56,7 @@ def test_reading_in_workers_equals_reading_here(tmp_path):
     here = list(read_all(paths, workers=0))
     assert [p for p, _ in there] == [p for p, _ in here] == paths
     for (_, ours), (_, theirs) in zip(there, here, strict=True):
-        assert ours.scores == theirs.scores
+        assert ours.contents == theirs.contents
 
 
 def test_a_book_of_tunes_gives_every_tune_and_names_the_broken(tmp_path):

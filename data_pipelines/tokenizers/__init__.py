@@ -1,4 +1,21 @@
-"""One tokenizer a file; here, the whole registry."""
+"""One tokenizer a file; here, the contract and the whole registry.
+
+A tokenizer is any object with
+
+- ``name``, ``takes`` ("score", "text" or "wave": what it encodes), ``vocab_size``,
+  ``vocabulary`` (a `Vocabulary`: PAD, BOS, EOS, UNK are 0..3 in each);
+- ``encode(content) -> int32 (T,)``, from BOS to EOS; ``encode_measured(content) ->
+  (ids, Cost)``; ValueError, saying why, if it cannot take the content;
+- ``decode(ids) -> content``, for any ids of the vocabulary: what the grammar forbids is
+  passed over. ``decode(encode(s))`` is the identity on what is on its grid already;
+- ``grammar``, a `Grammar`: which id may follow, as a table; ``allowed(state) -> mask``;
+- ``is_note(ids)``, which ids strike a note (or are a letter, a sample): the denominator
+  of nats per note; ``pitches(ids)``, what those that have a pitch strike, in order;
+- ``augmented(ids, semitones=0, stretch=1.0, loudness=1.0) -> ids``, token for token, so
+  that the feed can augment on the fly by a table; an axis that means nothing to the
+  tokenizer is passed over;
+- ``spec() -> JSON``, from which ``type(tokenizer).from_spec`` builds the same one.
+"""
 
 from data_pipelines.tokenizers.melody import MelodyTokenizer
 
@@ -17,8 +34,12 @@ def tokenizer_from_spec(spec):
         raise ValueError(
             f"No tokenizer is called {name!r}. Known: {', '.join(TOKENIZERS)}."
         )
-    tokenizer = TOKENIZERS[name]()
-    if tokenizer.spec() != spec:
+    try:
+        tokenizer = TOKENIZERS[name].from_spec(spec)
+        same = tokenizer.spec() == spec
+    except (KeyError, TypeError, AttributeError):
+        same = False
+    if not same:
         raise ValueError(
             f"This is another vocabulary of the tokenizer {name!r}: "
             "its ids would mean other notes here."

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_pipelines.score import Metre, Score, Tempo, Track, notes_array
+from data_pipelines.tokenizers.cost import Cost
 from data_pipelines.tokenizers.grammar import Grammar
 from data_pipelines.vocabulary import BOS, EOS, PAD, EventRange, Vocabulary
 
@@ -36,24 +37,17 @@ BASS_PROGRAMS = range(32, 40)
 
 
 @dataclass(frozen=True)
-class MelodyCost:
+class MelodyCost(Cost):
     """What reducing a score to one voice on the grid left behind.
 
-    ``track`` is the one taken, ``reason`` says why; ``notes`` stood in it, ``lost``
-    of them gave way to another note of the same step (a chord's, or a quick one's),
-    ``shortened`` were cut by the next note's start; ``onset_error_ms`` is the mean
-    distance of the kept ones from the grid, ``worst_onset_error_ms`` the largest;
-    ``empty_bars`` whole bars of silence were left out before the first note.
+    ``track`` is the one taken, ``reason`` says why; ``lost`` of its notes gave way to
+    another note of the same step (a chord's, or a quick one's); ``empty_bars`` whole
+    bars of silence were left out before the first note.
     """
 
-    track: int
-    reason: str
-    notes: int
-    lost: int
-    shortened: int
-    onset_error_ms: float
-    worst_onset_error_ms: float
-    empty_bars: int
+    track: int = 0
+    reason: str = ""
+    empty_bars: int = 0
 
 
 class MelodyTokenizer:
@@ -68,6 +62,7 @@ class MelodyTokenizer:
     """
 
     name = "melody"
+    takes = "score"
 
     def __init__(self):
         self.vocabulary = Vocabulary(
@@ -84,6 +79,11 @@ class MelodyTokenizer:
         self.hold = self.vocabulary.ids("hold")[0]
         self.rest = self.vocabulary.ids("rest")[0]
         self.grammar = self.grammar_for(LONGEST_OPENING_REST)
+
+    @classmethod
+    def from_spec(cls, spec):
+        """The tokenizer of a spec; it has no settings."""
+        return cls()
 
     def spec(self):
         """What the ids mean, as JSON. Two equal specs are the same vocabulary."""
@@ -215,8 +215,11 @@ class MelodyTokenizer:
         """The metre that encoded ids name after BOS; None where they name none."""
         return METRES[int(ids[1]) - self._metre]
 
-    def transposed(self, ids, semitones):
-        """The ids of the same music, `semitones` higher; pitches stay in 0..127."""
+    def augmented(self, ids, semitones=0, stretch=1.0, loudness=1.0):
+        """The ids of the same music, `semitones` higher; pitches stay in 0..127.
+
+        A melody on a grid has neither tempo nor loudness to change.
+        """
         ids = np.asarray(ids)
         is_pitch = self.is_note(ids)
         pitches = np.clip(ids + semitones, self._pitch, self._pitch + 127)
