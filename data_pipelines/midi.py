@@ -20,7 +20,6 @@ from data_pipelines.score import (
     notes_array,
 )
 
-
 SUSTAIN = 64  # the controller of the right pedal
 
 
