@@ -78,32 +78,50 @@ class Reading:
 
 
 def walk(root):
-    """Every file under `root` (or `root` itself), sorted.
+    """Every file under `root` (or `root` itself), sorted: a list of Path.
 
-    Links to folders are not followed. Hidden files and folders (.git), bundles and run
-    folders are no music of the person's, and passed over.
+    Links to folders are not followed. Hidden files and folders (.git), bundles, datasets
+    and run folders are no music of the person's, and passed over.
 
     Raises:
         FileNotFoundError: if there is nothing called `root`.
     """
     root = Path(root)
+    if root.exists() and not root.is_dir():
+        return [root]
+    return [root / name for name in walk_names(root)]
+
+
+def walk_names(root):
+    """As `walk`, name by name and relative to `root`: a folder may hold millions.
+
+    Yields:
+        str. Of a file, its own name; folders that cannot be opened come last.
+    """
+    root = Path(root)
     if not root.exists():
         raise FileNotFoundError(f"No such file or folder: {root}")
     if not root.is_dir():
-        return [root]
-    files = []
+        yield root.name
+        return
     unreadable = []
     for folder, subfolders, names in os.walk(root, onerror=unreadable.append):
         subfolders[:] = sorted(s for s in subfolders if not _is_ours(Path(folder, s)))
-        shown = sorted(name for name in names if not name.startswith("."))
-        files += [Path(folder, name) for name in shown]
-    return files + [Path(error.filename) for error in unreadable]
+        within = os.path.relpath(folder, root)
+        prefix = "" if within == "." else within + os.sep
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield prefix + name
+    yield from (os.path.relpath(error.filename, root) for error in unreadable)
 
 
 def _is_ours(folder):
     is_run = folder.name.endswith(".run") and (folder / "report.jsonl").exists()
     is_bundle = (folder / "bundle.json").exists() and (folder / "SHA256SUMS").exists()
-    return folder.name.startswith(".") or is_run or is_bundle
+    is_dataset = (folder / "manifest.json").exists() and any(
+        folder.glob("*.tokens.npy")
+    )
+    return folder.name.startswith(".") or is_run or is_bundle or is_dataset
 
 
 def sniff(path):

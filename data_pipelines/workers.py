@@ -19,6 +19,7 @@ LONGEST_EXTRA_SECONDS = 60.0
 BYTES_A_SECOND = 50_000  # a long file gets as much longer: a book of two thousand tunes
 MEGABYTES_A_WORKER = 3072  # of address space, the libraries' own included
 CHUNK = 16  # files handed to a worker at a time
+AHEAD = 1024  # files under way at most: results that wait for a slow one are memory
 START_SECONDS = 120.0  # a worker's imports, on a busy machine
 
 
@@ -34,27 +35,19 @@ def read_all(
     """Read files in worker processes.
 
     Args:
-        paths: sequence of Path.
+        paths: iterable of Path; taken as the work goes on.
         workers: int, how many processes; 0 reads here, with neither clock nor cap.
         seconds: float, how long one file may take, large ones a little longer.
         megabytes: int, how much memory a worker may address (on Linux).
-        read: function of a path, found by its name in its module; gives a
-            `guard.Reading`, or raises `Refused`.
+        read: picklable function of a path; gives a `guard.Reading`, or whatever else
+            the caller wants of a file, or raises `Refused`.
         preload: names of modules that a worker imports before its clock starts.
 
     Yields:
-        (path, `Reading` or `Refused`), in the order of `paths`.
+        (path, what `read` gave or a `Refused`), in the order of `paths`.
     """
-    paths = list(paths)
-    if not workers:
-        yield from ((path, outcome(read, path)) for path in paths)
-        return
-    pool = _Pool(paths, workers, seconds, (megabytes, read, tuple(preload)))
-    try:
-        for index, path in enumerate(paths):
-            yield path, pool.result(index)
-    finally:
-        pool.close()
+    with Readers(workers, seconds, megabytes, read=read, preload=preload) as readers:
+        yield from readers.read_all(paths)
 
 
 class _Worker:
@@ -81,27 +74,95 @@ class _Worker:
         self.connection.close()
 
 
-class _Pool:
-    def __init__(self, paths, count, seconds, settings):
-        self.paths, self.seconds, self.settings = paths, seconds, settings
+class Readers:
+    """Worker processes that read one lot of files after another; see `read_all`.
+
+    Use as a context manager: its end is theirs.
+    """
+
+    def __init__(
+        self,
+        workers=2,
+        seconds=SECONDS_A_FILE,
+        megabytes=MEGABYTES_A_WORKER,
+        *,
+        read=read_file,
+        preload=(),
+    ):
+        self.most, self.seconds, self.read = workers, seconds, read
+        self.settings = (megabytes, read, tuple(preload))
         self.context = get_context("spawn")
-        self.waiting = deque(range(len(paths)))
+        self.workers = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for worker in self.workers:
+            worker.kill()
+        self.workers = []
+
+    def read_all(self, paths):
+        """Yields (path, result) in the order of `paths`; one call at a time."""
+        if not self.most:
+            yield from ((path, outcome(self.read, path)) for path in paths)
+            return
+        self.coming = enumerate(paths)
+        self.paths = {}  # number -> path of what is under way
+        self.again = deque()  # numbers that nobody reads yet, or nobody lived to read
         self.results = {}
-        wanted = min(count, -(-len(paths) // CHUNK))
-        self.workers = [self._new_worker() for _ in range(wanted)]
+        given = 0
+        while True:
+            self._hand_out()
+            if given not in self.paths and not self._pull(1):
+                return
+            while given not in self.results:
+                self._turn()
+                self._hand_out()
+            yield self.paths.pop(given), self.results.pop(given)
+            given += 1
 
-    def _new_worker(self):
-        return _Worker(self.context, self.settings)
+    def _hand_out(self):
+        """Give idle workers files, but not far ahead of what was asked for."""
+        for worker in self.workers:
+            if worker.is_ready and not worker.assigned and (work := self._next_files()):
+                worker.hand(work)
+                path = self.paths[worker.assigned[0]]
+                worker.deadline = time.monotonic() + self._allowance(path)
+        starting = sum(not worker.is_ready for worker in self.workers)
+        while len(self.workers) < self.most and self._is_work_left(starting):
+            self.workers.append(_Worker(self.context, self.settings))
+            starting += 1
 
-    def result(self, index):
-        while index not in self.results:
-            self._turn()
-        return self.results.pop(index)
+    def _is_work_left(self, starting):
+        """Whether one more worker than those that are starting would find work."""
+        return self._pull(CHUNK * starting + 1)
+
+    def _pull(self, wanted):
+        """Have so many files at hand that nobody reads yet; False if there are fewer."""
+        while len(self.again) < wanted and (item := next(self.coming, None)):
+            self.paths[item[0]] = item[1]
+            self.again.append(item[0])
+        return len(self.again) >= wanted
+
+    def _next_files(self):
+        files = []
+        while len(files) < CHUNK and self.again:
+            number = self.again.popleft()
+            files.append((number, self.paths[number]))
+        while len(files) < CHUNK and len(self.paths) < AHEAD:
+            if (item := next(self.coming, None)) is None:
+                break
+            self.paths[item[0]] = item[1]
+            files.append(item)
+        return files
 
     def _turn(self):
         """Wait for whatever happens next, a result or a deadline, and deal with it."""
         now = time.monotonic()
         busy = {w.connection: w for w in self.workers if w.assigned or not w.is_ready}
+        if not busy:  # a worker that was given up, and its work not yet handed on
+            return
         nearest = min(worker.deadline for worker in busy.values())
         for connection in wait(list(busy), timeout=max(0.0, nearest - now)):
             self._receive(busy[connection])
@@ -124,10 +185,6 @@ class _Pool:
             worker.is_ready = True
         else:
             self.results[worker.assigned.popleft()] = message
-        if not worker.assigned and self.waiting:
-            count = min(CHUNK, len(self.waiting))
-            numbers = [self.waiting.popleft() for _ in range(count)]
-            worker.hand([(n, self.paths[n]) for n in numbers])
         if worker.assigned:
             path = self.paths[worker.assigned[0]]
             worker.deadline = time.monotonic() + self._allowance(path)
@@ -146,13 +203,7 @@ class _Pool:
         self.workers.remove(worker)
         if worker.assigned:
             self.results[worker.assigned.popleft()] = Refused(reason, detail)
-            self.waiting.extendleft(reversed(worker.assigned))
-        if self.waiting:
-            self.workers.append(self._new_worker())
-
-    def close(self):
-        for worker in self.workers:
-            worker.kill()
+            self.again.extendleft(reversed(worker.assigned))
 
 
 def _serve(connection, megabytes, read, preload):

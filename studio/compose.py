@@ -6,6 +6,7 @@ import numpy as np
 
 from audio_models.player import Player, generate
 from audio_models.request import Request
+from data_pipelines.measures import key_name, likely_key
 from data_pipelines.score import Key
 from data_pipelines.tokenizers import tokenizer_from_spec
 from data_pipelines.tokenizers.melody import MelodyTokenizer, steps_in_bar
@@ -158,30 +159,6 @@ def with_accents(score, steps_per_bar):
     return replace(score, notes=notes)
 
 
-def likely_key(score):
-    """The key that the notes suggest: (sharps, is_minor).
-
-    Pitch classes, weighted by duration, are matched with the profiles of
-    Krumhansl & Kessler 1982.
-    """
-    major = np.array([6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29,
-                      2.88])  # fmt: skip
-    minor = np.array([6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34,
-                      3.17])  # fmt: skip
-    notes = score.notes[~score.is_drum_note()]
-    weights = np.bincount(notes["pitch"] % 12, notes["duration"], minlength=12)
-    if not weights.any() or weights.std() == 0:
-        return 0, False
-    fits = [
-        (np.corrcoef(weights, np.roll(profile, tonic))[0, 1], tonic, is_minor)
-        for is_minor, profile in ((False, major), (True, minor))
-        for tonic in range(12)
-    ]
-    _, tonic, is_minor = max(fits)
-    sharps = ((tonic + (3 if is_minor else 0)) * 7 + 5) % 12 - 5
-    return sharps, is_minor
-
-
 def in_usual_key(score, facts):
     """The same tune, moved by at most six semitones to the nearest usual key.
 
@@ -197,35 +174,6 @@ def in_usual_key(score, facts):
             if not usual or key_name(*likely_key(moved)) in usual:
                 return moved
     return score
-
-
-def key_name(sharps, is_minor):
-    """A key signature in words: 1 sharp is G major, or E minor."""
-    tonics = [
-        "Fb",
-        "Cb",
-        "Gb",
-        "Db",
-        "Ab",
-        "Eb",
-        "Bb",
-        "F",
-        "C",
-        "G",
-        "D",
-        "A",
-        "E",
-        "B",
-        "F#",
-        "C#",
-        "G#",
-        "D#",
-        "A#",
-        "E#",
-        "B#",
-    ]
-    tonic = tonics[sharps + (11 if is_minor else 8)]
-    return f"{tonic} {'minor' if is_minor else 'major'}"
 
 
 def _usual_metre(facts, seed):

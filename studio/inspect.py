@@ -3,9 +3,9 @@
 from collections import Counter
 
 from data_pipelines import corpus as corpora
+from data_pipelines.measures import key_name, likely_key
 from data_pipelines.piano_roll import pitch_name
 from data_pipelines.tokenizers.melody import MelodyTokenizer
-from studio.compose import key_name, likely_key
 
 
 def score_facts(score):

@@ -17,13 +17,13 @@ from data_pipelines import corpus as corpora
 from data_pipelines.datasets import cut_windows, numpy_batches, plan_epoch, tf_batches
 from data_pipelines.files import write_whole
 from data_pipelines.guard import FORMS_OF, Reading, Refused, gate
-from data_pipelines.measures import repeated_bars
+from data_pipelines.measures import key_name, likely_key, repeated_bars
 from data_pipelines.midi import midi_bytes
 from data_pipelines.music21_corpus import read_music21_corpus
 from data_pipelines.score import DEFAULT_QPM
 from data_pipelines.tokenizers import TOKENIZERS
 from data_pipelines.tokenizers.melody import METRES
-from studio.compose import UNNAMED_METRE, Wish, compose, key_name, likely_key
+from studio.compose import UNNAMED_METRE, Wish, compose
 from studio.errors import Interrupted, NothingUsable, WrongUsage
 from studio.recipes import RECIPES
 

@@ -7,14 +7,9 @@ import pytest
 from conftest import data_folder, tune
 
 from data_pipelines.cache import load_scores, save_scores
-from data_pipelines.corpus import (
-    content_digest,
-    kin_groups,
-    read_folder,
-    split_by_tune,
-    write_report,
-)
+from data_pipelines.corpus import read_folder, write_report
 from data_pipelines.guard import REASONS, Refused, read_score, walk
+from data_pipelines.kinship import content_digest, kin_groups, split_by_tune
 from data_pipelines.midi import midi_bytes, write_midi
 from data_pipelines.score import Metre, Score, Tempo, Track, notes_array
 from data_pipelines.tokenizers.melody import MelodyTokenizer
