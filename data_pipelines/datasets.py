@@ -1,168 +1,42 @@
-"""Token pieces -> batches of (x, y = x one later, mask), for any training loop.
+"""Windows -> batches of (x, y = x one later, mask), for any training loop.
 
-`plan_epoch` decides, in NumPy, which windows meet in which batch and how far each is
-transposed: a pure function of (seed, epoch). `tf_batches` lets tf.data carry the plan
-out; `numpy_batches` gives the same batches in the same order without TensorFlow, which
-is imported here and nowhere else in the room.
+`tf_batches` lets tf.data carry a plan out; `numpy_batches` gives the same batches in the
+same order without TensorFlow, which is imported here and nowhere else in the room.
+`Feed` does either over a dataset on disk, of any size, in flat memory.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from data_pipelines.vocabulary import PAD
+from data_pipelines.windows import (
+    NO_ROW,
+    Augmentation,
+    cut_windows,
+    is_target,
+    plan_epoch,
+)
 
-# Batches are padded to one of these widths (or a multiple of the last): a compiler
-# that makes one program for each shape has little to do, and little is wasted.
-WIDTHS = (64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
-NO_ROW = -1  # fills up the last batch: all padding
-POOL_BATCHES = 16  # windows of like length are sought among this many batches' worth
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Pieces laid end to end, and where each window of them lies.
-
-    Args:
-        ids: int32 array (N,), all pieces.
-        starts, lengths: int64 arrays (W,): window w predicts
-            ``ids[starts[w] + 1 : starts[w] + lengths[w] + 1]``.
-        lowest, highest: int arrays (W,): the semitones each may be transposed by.
-        transpositions: int32 array (2 max_shift + 1, V): row ``max_shift + k`` maps
-            an id to the one `k` semitones higher.
-    """
-
-    ids: np.ndarray
-    starts: np.ndarray
-    lengths: np.ndarray
-    lowest: np.ndarray
-    highest: np.ndarray
-    transpositions: np.ndarray
-
-    @property
-    def max_shift(self):
-        return len(self.transpositions) // 2
-
-    def __len__(self):
-        return len(self.starts)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A batch to come: its windows, their transpositions, its padded width."""
-
-    rows: np.ndarray  # (B,), `NO_ROW` where there is none
-    shifts: np.ndarray  # (B,)
-    width: int
-
-
-def cut_windows(pieces, tokenizer, *, length=512, max_shift=0):
-    """Cut pieces into windows, one after another; the last one of a piece is shorter.
-
-    Args:
-        pieces: list of int arrays, BOS and EOS included.
-        tokenizer: gives `augmented` and `pitches`.
-        length: int, tokens in a window.
-        max_shift: int, how many semitones a window may be moved either way.
-
-    Returns:
-        `Windows`.
-
-    Raises:
-        ValueError: if no piece has two tokens.
-    """
-    starts, lengths, lowest, highest = [], [], [], []
-    offset = 0
-    for piece in pieces:
-        pitches = tokenizer.pitches(piece)
-        low, high = (pitches.min(), pitches.max()) if len(pitches) else (0, 127)
-        for start in range(0, len(piece) - 1, length):
-            starts.append(offset + start)
-            lengths.append(min(length, len(piece) - 1 - start))
-            lowest.append(max(-max_shift, -int(low)))
-            highest.append(min(max_shift, 127 - int(high)))
-        offset += len(piece)
-    if not starts:
-        raise ValueError("There is nothing to learn from: no piece has two tokens.")
-    vocabulary = np.arange(tokenizer.vocab_size)
-    return Windows(
-        np.concatenate(pieces).astype(np.int32),
-        np.array(starts),
-        np.array(lengths),
-        np.array(lowest),
-        np.array(highest),
-        np.stack(
-            [
-                tokenizer.augmented(vocabulary, shift)
-                for shift in range(-max_shift, max_shift + 1)
-            ]
-        ).astype(np.int32),
-    )
-
-
-def plan_epoch(windows, *, batch_size, seed, epoch, shuffle=True):
-    """Every window once, in batches of like length.
-
-    Args:
-        windows: `Windows`.
-        batch_size: int.
-        seed, epoch: int. The plan is a pure function of both.
-        shuffle: bool. Without it, windows keep their order and their key.
-
-    Returns:
-        list of `Batch`.
-    """
-    count = len(windows)
-    if not shuffle:
-        order, shifts = np.arange(count), np.zeros(count, dtype=np.int64)
-    else:
-        rng = np.random.default_rng([seed, epoch])
-        order = rng.permutation(count)
-        shifts = rng.integers(windows.lowest, windows.highest, endpoint=True)
-    pool = batch_size * POOL_BATCHES if shuffle else count
-    batches = []
-    for first in range(0, count, pool):
-        chosen = order[first : first + pool]
-        if shuffle:
-            chosen = chosen[np.argsort(windows.lengths[chosen], kind="stable")]
-        for begin in range(0, len(chosen), batch_size):
-            rows = chosen[begin : begin + batch_size]
-            width = _width(int(windows.lengths[rows].max()))
-            missing = (0, batch_size - len(rows))
-            batches.append(
-                Batch(
-                    np.pad(rows, missing, constant_values=NO_ROW),
-                    np.pad(shifts[rows], missing),
-                    width,
-                )
-            )
-    if shuffle:
-        batches = [batches[i] for i in rng.permutation(len(batches))]
-    return batches
-
-
-def _width(longest):
-    for width in WIDTHS:
-        if longest <= width:
-            return width
-    return -(-longest // WIDTHS[-1]) * WIDTHS[-1]
+TOKENS_IN_MEMORY = 2**24  # shards are read in groups of about so many tokens
 
 
 def numpy_batches(windows, plan):
     """Carry a plan out: yields (x, y, mask), int32 (B, T) twice and float32 (B, T)."""
+    last = len(windows.ids) - 1
     for batch in plan:
         columns = np.arange(batch.width)[None, :]
         index = windows.starts[batch.rows][:, None] + columns
         lengths = np.where(batch.rows == NO_ROW, 0, windows.lengths[batch.rows])
         real = columns < lengths[:, None]
-        shift = windows.max_shift + batch.shifts[:, None]
-        last = len(windows.ids) - 1
+        variant = batch.variants[:, None]
 
-        def shifted(index, real=real, shift=shift, last=last):
-            ids = windows.transpositions[shift, windows.ids[np.minimum(index, last)]]
+        def heard(index, real=real, variant=variant):
+            ids = windows.table[variant, windows.ids[np.minimum(index, last)]]
             return np.where(real, ids, PAD)
 
-        yield shifted(index), shifted(index + 1), real.astype(np.float32)
+        x, y = heard(index), heard(index + 1)
+        yield x, y, (real & is_target(y)).astype(np.float32)
 
 
 def tf_batches(windows, plan):
@@ -172,26 +46,131 @@ def tf_batches(windows, plan):
     ids = tf.constant(windows.ids)
     starts = tf.constant(windows.starts)
     lengths = tf.constant(windows.lengths)
-    transpositions = tf.constant(windows.transpositions)
+    table = tf.constant(windows.table)
     rows = tf.constant(np.stack([batch.rows for batch in plan]))
-    shifts = tf.constant(np.stack([batch.shifts for batch in plan]) + windows.max_shift)
+    variants = tf.constant(np.stack([batch.variants for batch in plan]))
     widths = tf.constant([batch.width for batch in plan], dtype=tf.int64)
     last = len(windows.ids) - 1
 
     def assemble(number):
-        chosen, shift = tf.maximum(rows[number], 0), shifts[number]
+        chosen = tf.maximum(rows[number], 0)
         is_row = rows[number] != NO_ROW
         columns = tf.range(widths[number])[None, :]
         index = tf.gather(starts, chosen)[:, None] + columns
         length = tf.where(is_row, tf.gather(lengths, chosen), 0)
         real = columns < length[:, None]
-        table = tf.gather(transpositions, shift)  # (B, V)
+        variant = tf.gather(table, variants[number])  # (B, V)
 
-        def shifted(index):
+        def heard(index):
             raw = tf.gather(ids, tf.minimum(index, last))
-            return tf.where(real, tf.gather(table, raw, batch_dims=1), PAD)
+            return tf.where(real, tf.gather(variant, raw, batch_dims=1), PAD)
 
-        return shifted(index), shifted(index + 1), tf.cast(real, tf.float32)
+        x, y = heard(index), heard(index + 1)
+        return x, y, tf.cast(real & is_target(y), tf.float32)
 
     numbers = tf.data.Dataset.range(len(plan))
     return numbers.map(assemble, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+
+@dataclass(frozen=True)
+class Feed:
+    """The batches of a split of a dataset, epoch after epoch.
+
+    Shards are shuffled and read in groups that hold about `tokens_in_memory`; within a
+    group every window may meet every other. All of it is a pure function of (seed,
+    epoch), and of the dataset.
+
+    Args:
+        dataset: `shards.Dataset`.
+        split: str.
+        batch_size: int.
+        length: int, tokens in a window.
+        seed: int.
+        augmentation: `Augmentation`.
+        pack: bool, as for `cut_windows`.
+        tokens_in_memory: int.
+
+    Example:
+        for x, y, mask in Feed(dataset, batch_size=8, length=256).epoch(0): ...
+    """
+
+    dataset: object
+    split: str = "train"
+    batch_size: int = 8
+    length: int = 256
+    seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    pack: bool = False
+    tokens_in_memory: int = TOKENS_IN_MEMORY
+    _kept: dict = field(default_factory=dict, repr=False, compare=False)
+
+    def epoch(self, number):
+        """The batches of one epoch, through tf.data."""
+        for windows, plan in self._groups(number):
+            yield from tf_batches(windows, plan)
+
+    def numpy_epoch(self, number):
+        """The same batches in the same order, without TensorFlow."""
+        for windows, plan in self._groups(number):
+            yield from numpy_batches(windows, plan)
+
+    def steps(self):
+        """About how many batches an epoch has; exactly, where one group holds all."""
+        if len(groups := self.shard_groups(0)) == 1:
+            _, plan = next(self._groups(0))
+            return len(plan)
+        windows = sum(
+            self._count_windows(self.dataset.shard(name).index["length"])
+            for names in groups
+            for name in names
+        )
+        return -(-windows // self.batch_size)
+
+    def _count_windows(self, lengths):
+        lengths = lengths.astype(np.int64)
+        if self.pack:
+            return -(-(int(lengths.sum()) - 1) // self.length)
+        return int(np.maximum(0, -(-(lengths - 1) // self.length)).sum())
+
+    def shard_groups(self, epoch):
+        """The names of the shards that are read together, group after group."""
+        names = self.dataset.shard_names(self.split)
+        order = np.random.default_rng([self.seed, epoch, 1]).permutation(len(names))
+        groups, held = [], self.tokens_in_memory
+        for name in (names[i] for i in order) if self._is_large() else names:
+            tokens = len(self.dataset.shard(name).ids)
+            if held + tokens > self.tokens_in_memory:
+                groups.append([])
+                held = 0
+            groups[-1].append(name)
+            held += tokens
+        return groups
+
+    def _is_large(self):
+        tokens = self.dataset.counts[self.split]["tokens"]
+        return tokens > self.tokens_in_memory
+
+    def _groups(self, epoch):
+        groups = self.shard_groups(epoch)
+        for number, names in enumerate(groups):
+            windows = self._windows(tuple(names))
+            when = epoch if len(groups) == 1 else (epoch, number)
+            yield (
+                windows,
+                plan_epoch(
+                    windows, batch_size=self.batch_size, seed=self.seed, epoch=when
+                ),
+            )
+
+    def _windows(self, names):
+        if names not in self._kept:
+            self._kept.clear()  # one group at a time
+            pieces = [p for name in names for p in self.dataset.shard(name).pieces()]
+            self._kept[names] = cut_windows(
+                pieces,
+                self.dataset.tokenizer,
+                length=self.length,
+                augmentation=self.augmentation,
+                pack=self.pack,
+            )
+        return self._kept[names]

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from data_pipelines.datasets import cut_windows, numpy_batches, plan_epoch, tf_batches
+from data_pipelines.datasets import numpy_batches, tf_batches
 from data_pipelines.tokenizers.melody import MelodyTokenizer
 from data_pipelines.vocabulary import BOS, EOS, PAD
+from data_pipelines.windows import Augmentation, cut_windows, plan_epoch
 
 TOKENIZER = MelodyTokenizer()
 PITCH = TOKENIZER.vocabulary.ids("pitch")[0]
@@ -23,7 +24,9 @@ def pieces(count=50, seed=0):
 def batches(
     feed=numpy_batches, *, seed=3, epoch=0, max_shift=0, shuffle=True, length=64
 ):
-    windows = cut_windows(pieces(), TOKENIZER, length=length, max_shift=max_shift)
+    windows = cut_windows(
+        pieces(), TOKENIZER, length=length, augmentation=Augmentation(max_shift)
+    )
     plan = plan_epoch(windows, batch_size=8, seed=seed, epoch=epoch, shuffle=shuffle)
     made = feed(windows, plan)
     return list(made.as_numpy_iterator() if feed is tf_batches else made)
@@ -69,13 +72,13 @@ def test_order_and_key_are_a_pure_function_of_seed_and_epoch():
 
 
 def test_a_window_is_transposed_whole_and_by_no_more_than_asked():
-    windows = cut_windows(pieces(), TOKENIZER, length=64, max_shift=6)
+    windows = cut_windows(pieces(), TOKENIZER, length=64, augmentation=Augmentation(6))
     plan = plan_epoch(windows, batch_size=8, seed=0, epoch=0)
-    shifts = np.concatenate([batch.shifts[batch.rows >= 0] for batch in plan])
+    shifts = np.concatenate([batch.variants[batch.rows >= 0] - 6 for batch in plan])
     assert set(shifts) == set(range(-6, 7))
     for batch, (x, _, mask) in zip(plan, numpy_batches(windows, plan), strict=True):
         for row, shift, got, real in zip(
-            batch.rows, batch.shifts, x, mask, strict=True
+            batch.rows, batch.variants - 6, x, mask, strict=True
         ):
             if row >= 0:
                 length = int(real.sum())
@@ -87,7 +90,7 @@ def test_a_window_is_transposed_whole_and_by_no_more_than_asked():
 
 def test_no_transposition_leaves_the_range_of_midi():
     high = [np.array([BOS, 4, PITCH + 126, PITCH + 2, EOS], dtype=np.int32)]
-    windows = cut_windows(high, TOKENIZER, max_shift=6)
+    windows = cut_windows(high, TOKENIZER, augmentation=Augmentation(6))
     assert (windows.lowest[0], windows.highest[0]) == (-2, 1)
 
 
