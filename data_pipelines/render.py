@@ -109,6 +109,7 @@ def render(score, *, sample_rate=44_100, engine="auto", soundfont=None):
             f"`sample_rate` must be in 8000..96000 Hz. Received: {sample_rate}"
         )
     chosen = choose_engine(engine, soundfont)
+    score = score.sustained()  # the players know keys, and no pedal
     length = length_samples(score, sample_rate)
     notes = played_notes(score, sample_rate)
     if len(notes):
@@ -120,8 +121,8 @@ def render(score, *, sample_rate=44_100, engine="auto", soundfont=None):
 
 
 def length_samples(score, sample_rate):
-    """How many samples `render` gives: the score, and `TAIL_SECONDS`."""
-    return math.ceil((score.length_seconds + TAIL_SECONDS) * sample_rate)
+    """How many samples `render` gives: the score with its pedals, and `TAIL_SECONDS`."""
+    return math.ceil((score.sustained().length_seconds + TAIL_SECONDS) * sample_rate)
 
 
 def find_soundfont(soundfont=None, *, suffixes=(".sf2",)):

@@ -51,6 +51,22 @@ Model = Annotated[
     str, typer.Option("--model", "-m", help="A shipped model, or a bundle's folder.")
 ]
 
+TokenizerName = Annotated[
+    str,
+    typer.Option(
+        "--tokenizer",
+        "-t",
+        help="melody, chorale, performance, remi, text, wave or miditok.",
+    ),
+]
+Split = Annotated[
+    str,
+    typer.Option(
+        help="tune: shared out by content, kin together; given: as folders called "
+        "train, valid, test, or the files, say."
+    ),
+]
+
 
 def _version(wanted: bool):
     if wanted:
@@ -206,12 +222,81 @@ def inspect(
     report: Annotated[
         Path, typer.Option(help="Where a folder's report goes, one line a file.")
     ] = Path("out/report.jsonl"),
+    tokenizer: TokenizerName = "melody",
+    leaks: Annotated[
+        bool,
+        typer.Option("--leaks", help="Name the tunes that stand in several files."),
+    ] = False,
+    split: Split = "tune",
     json: Json = False,
 ):
     """Tell what is in a file, or what a folder is good for, file by file."""
     from studio import commands
 
-    commands.inspect(path=path, report=report, as_json=json)
+    commands.inspect(
+        path=path,
+        report=report,
+        tokenizer=tokenizer,
+        leaks=leaks,
+        split=split,
+        as_json=json,
+    )
+
+
+@app.command()
+def prepare(
+    folder: Annotated[
+        Path, typer.Argument(help="A folder of music, text or sound, or one file.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The dataset to write, a folder."),
+    ] = None,
+    tokenizer: TokenizerName = "melody",
+    same: Annotated[
+        str,
+        typer.Option(
+            help="Pieces that count as one: notes (the same notes), tune (also in "
+            "another key or note value), nothing (keep all)."
+        ),
+    ] = "notes",
+    split: Split = "tune",
+    workers: Annotated[
+        int | None, typer.Option(help="Reading processes. Default: as many as help.")
+    ] = None,
+    tokens_a_shard: Annotated[
+        int, typer.Option(help="A shard is closed when it holds as many tokens.")
+    ] = 2**22,
+    runner: Annotated[
+        str | None,
+        typer.Option(
+            help="Run it as an Apache Beam pipeline: DirectRunner, FlinkRunner, "
+            "SparkRunner or DataflowRunner."
+        ),
+    ] = None,
+    runner_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="--NAME=VALUE", help="An option for the Beam runner."),
+    ] = None,
+    json: Json = False,
+):
+    """Read a folder once and write it as a dataset of token shards."""
+    from studio import commands
+
+    commands.prepare(
+        folder=folder,
+        output=output,
+        settings={
+            "tokenizer": tokenizer,
+            "same": same,
+            "split": split,
+            "tokens_a_shard": tokens_a_shard,
+        },
+        workers=workers,
+        runner=runner,
+        runner_options=runner_option or [],
+        as_json=json,
+    )
 
 
 @app.command()

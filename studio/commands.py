@@ -3,6 +3,7 @@
 import json
 import secrets
 import shlex
+import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -105,40 +106,148 @@ def listen(*, file, outputs, engine, soundfont, play, as_json):
         play_file(wav)
 
 
-def inspect(*, path, report, as_json):
+def inspect(*, path, report, tokenizer, leaks, split, as_json):
     """`etude inspect`."""
-    from data_pipelines.corpus import write_report
-    from studio import inspect as inspection
-    from studio.progress import progress_bar
-    from studio.summaries import print_folder, print_score
-    from studio.train import nothing_usable
-
     if not path.exists():
         raise WrongUsage(f"No such file or folder: {path}")
-    if path.is_dir():
-        check_folder(report.parent)
-        if report.is_dir():
-            raise WrongUsage(f"{report} is a folder; --report names a file.")
-    with progress_bar("Reading", quiet=as_json) as on_progress:
-        corpus = inspection.read(path, on_progress)
-    if path.is_dir():
-        write_report(report, corpus)
-        if not corpus.pieces:
-            raise NothingUsable(f"{path}: {nothing_usable(corpus)}")
-        facts = inspection.corpus_facts(corpus)
-        facts["report"] = str(report)
+    check_tokenizer(tokenizer)
+    if path.is_dir() or leaks:
+        _inspect_folder(path, report, tokenizer, leaks, split, as_json)
     else:
-        if not corpus.pieces:
-            line = corpus.report[0]
-            raise NothingUsable(f"{path}: {line.reason}: {line.detail}.")
-        score = corpus.pieces[0].score
-        facts = {"pieces": 1, "refused": 0, **inspection.score_facts(score)}
+        _inspect_file(path, as_json)
+
+
+def _inspect_file(path, as_json):
+    from data_pipelines.guard import Refused, read_file
+    from data_pipelines.workers import read_all
+    from studio.inspect import score_facts
+    from studio.summaries import print_score
+
+    _, reading = next(read_all([path], workers=_workers_for(path), read=read_file))
+    if isinstance(reading, Refused):
+        raise NothingUsable(f"{path}: {reading.reason}: {reading.detail}.")
+    count = len(reading.contents)
+    facts = {"pieces": count, "refused": 0, **score_facts(reading.contents[0])}
     if as_json:
         print(json.dumps(facts, ensure_ascii=False))
-    elif path.is_dir():
-        print_folder(path, facts)
-    else:
-        print_score(path, facts)
+        return
+    if count > 1:
+        print(f"{path} holds {count:,} pieces; the first of them:")
+    print_score(path, facts)
+
+
+def _workers_for(path):
+    """MIDI is read here; what may hang or swell in a worker, under a clock."""
+    from data_pipelines.guard import Refused, sniff
+
+    try:
+        return int(sniff(path) != "midi")
+    except Refused:
+        return 0
+
+
+def _inspect_folder(path, report, tokenizer, leaks, split, as_json):
+    import tempfile
+
+    from data_pipelines.prepare import NothingToPrepare, Settings
+    from data_pipelines.prepare import prepare as prepare_dataset
+    from data_pipelines.shards import is_dataset
+    from data_pipelines.tokenizers import TOKENIZERS
+    from studio import inspect as inspection
+    from studio.gather import default_workers, nothing_usable, open_named
+    from studio.progress import progress_bar
+    from studio.summaries import cost_line, print_folder, print_leaks
+
+    check_folder(report.parent)
+    if report.is_dir():
+        raise WrongUsage(f"{report} is a folder; --report names a file.")
+    with tempfile.TemporaryDirectory() as folder:
+        if is_dataset(path):
+            dataset = open_named(path)
+        else:
+            settings = Settings(TOKENIZERS[tokenizer]().spec(), split=split)
+            workers = default_workers(path)
+            try:
+                with progress_bar("Reading", quiet=as_json) as on_progress:
+                    dataset = prepare_dataset(
+                        path,
+                        Path(folder, "dataset"),
+                        settings,
+                        workers=workers,
+                        on_progress=on_progress,
+                    )
+            except NothingToPrepare as error:
+                shutil.move(error.report, report)
+                raise NothingUsable(nothing_usable(path, error, tokenizer)) from None
+        shutil.copy(dataset.folder / "report.jsonl", report)
+        facts = inspection.folder_facts(dataset, report)
+        if leaks:
+            facts["leaks"] = inspection.leaks(dataset)
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False))
+        return
+    facts["cost_line"] = cost_line(TOKENIZERS[facts["tokenizer"]], facts["cost"])
+    print_folder(path, facts)
+    if leaks:
+        print_leaks(facts["leaks"])
+
+
+def check_tokenizer(name):
+    """Raise WrongUsage, naming the known ones, if there is no tokenizer of that name."""
+    from data_pipelines.tokenizers import TOKENIZERS
+
+    if name not in TOKENIZERS:
+        raise WrongUsage(
+            f"No tokenizer is called {name!r}. Known: {', '.join(TOKENIZERS)}."
+        )
+
+
+def prepare(*, folder, output, settings, workers, runner, runner_options, as_json):
+    """`etude prepare`."""
+    from data_pipelines.prepare import NothingToPrepare, Settings
+    from data_pipelines.prepare import prepare as prepare_here
+    from data_pipelines.tokenizers import TOKENIZERS
+    from studio.gather import default_workers, nothing_usable
+    from studio.progress import progress_bar
+    from studio.summaries import print_dataset
+
+    if not folder.exists():
+        raise WrongUsage(f"No such file or folder: {folder}")
+    name = settings.pop("tokenizer")
+    check_tokenizer(name)
+    if not 0 <= (workers or 0) <= 256:
+        raise WrongUsage(f"`workers` must be in 0..256. Received: {workers}")
+    output = output or Path(folder.resolve().name + ".dataset")
+    check_folder(output.parent)
+    settings = Settings(TOKENIZERS[name]().spec(), **settings)
+    began = time.monotonic()
+    try:
+        with progress_bar("Reading", quiet=as_json) as on_progress:
+            if runner:
+                from data_pipelines.scale import prepare_on
+
+                dataset = prepare_on(
+                    runner, folder, output, settings, options=runner_options
+                )
+            else:
+                workers = default_workers(folder) if workers is None else workers
+                dataset = prepare_here(
+                    folder, output, settings, workers=workers, on_progress=on_progress
+                )
+    except NothingToPrepare as error:
+        told = nothing_usable(folder, error, name)
+        raise NothingUsable(f"{told} Report: {error.report}") from None
+    if as_json:
+        facts = {n: dataset.manifest[n] for n in ("found", "splits", "cost", "kin")}
+        print(json.dumps({"dataset": str(output), **facts}, ensure_ascii=False))
+        return
+    print_dataset(print, dataset, output / "report.jsonl")
+    tokens = sum(split["tokens"] for split in dataset.counts.values())
+    shards = sum(len(names) for names in dataset.manifest["shards"].values())
+    print(
+        f"Wrote {output}: {tokens:,} tokens in {shards} shards, "
+        f"in {time.monotonic() - began:.1f} s."
+    )
 
 
 def models(*, as_json):
@@ -168,18 +277,17 @@ def models(*, as_json):
 
 def train(*, folder, corpus_names, output, recipe, settings, as_json):
     """`etude train`."""
-    from data_pipelines.corpus import write_report
     from data_pipelines.music21_corpus import check_corpus_names
-    from data_pipelines.tokenizers import TOKENIZERS
+    from studio.gather import gather
     from studio.progress import TrainingDisplay, progress_bar
     from studio.recipes import RECIPES
-    from studio.summaries import print_material
+    from studio.summaries import print_dataset
     from studio.train import (
         check_plan,
-        gather,
+        is_held_out,
+        keep_report,
         measure_floors,
         prepare_run_folder,
-        tokenize,
     )
 
     if (folder is None) == (not corpus_names):
@@ -201,14 +309,20 @@ def train(*, folder, corpus_names, output, recipe, settings, as_json):
     check_folder(output.parent)
     run_folder = prepare_run_folder(output)
     with progress_bar("Reading", quiet=as_json) as on_progress:
-        corpus = gather(folder, corpus_names, on_progress=on_progress)
-    write_report(run_folder / "report.jsonl", corpus)
-    tokenizer = TOKENIZERS[RECIPES[recipe].tokenizer]()
-    name = str(folder) if folder else ", ".join(corpus_names)
-    material = tokenize(corpus, tokenizer, name=name)
+        try:
+            dataset = gather(
+                folder,
+                corpus_names,
+                tokenizer=RECIPES[recipe].tokenizer,
+                on_progress=on_progress,
+            )
+        except NothingUsable as error:
+            keep_refusals(error, run_folder / "report.jsonl")
+            raise
+    keep_report(dataset, run_folder)
     say = (lambda *_: None) if as_json else print
-    print_material(say, material, run_folder)
-    floors = measure_floors(material, tokenizer)
+    print_dataset(say, dataset, run_folder / "report.jsonl")
+    floors = measure_floors(dataset)
     say(
         f"Floors, nats per note: copy {floors.copy:.3f}, unigram {floors.unigram:.3f}, "
         f"n-gram {floors.ngram:.3f} ({floors.ngram_kind})."
@@ -221,7 +335,7 @@ def train(*, folder, corpus_names, output, recipe, settings, as_json):
     plan = Plan(**settings)
     with TrainingDisplay(floors, plan, quiet=as_json) as display:
         bundle, progress = train_bundle(
-            material,
+            dataset,
             recipe,
             plan,
             output,
@@ -246,7 +360,7 @@ def train(*, folder, corpus_names, output, recipe, settings, as_json):
         )
         return
     below = 100 * (1 - test["model"] / test["ngram"])
-    if not material.held_out:
+    if not is_held_out(dataset):
         verdict = "of the training music itself; there was nothing to hold back"
     elif below > 0:
         verdict = f"{below:.0f}% below the n-gram"
@@ -255,6 +369,12 @@ def train(*, folder, corpus_names, output, recipe, settings, as_json):
     print(f"Test: {test['model']:.3f} nats per note, {verdict}.")
     print(f"Wrote {output} (card: {output / 'card.md'}; run: {run_folder})")
     print(f"Hear it: etude compose --model {output}")
+
+
+def keep_refusals(error, report):
+    """Where nothing can be used, the report of it is what the person needs."""
+    if (made := getattr(error.__cause__, "report", None)) is not None:
+        shutil.move(made, report)
 
 
 def bench(*, name, as_json):

@@ -2,7 +2,6 @@
 
 from collections import Counter
 
-from data_pipelines import corpus as corpora
 from data_pipelines.measures import key_name, likely_key
 from data_pipelines.piano_roll import pitch_name
 from data_pipelines.tokenizers.melody import MelodyTokenizer
@@ -47,44 +46,58 @@ def score_facts(score):
     return facts
 
 
-def corpus_facts(corpus):
-    """What can be said of a folder, as JSON."""
-    tokenizer = MelodyTokenizer()
-    metres, notes, lost, seconds, tokens, error_ms = Counter(), 0, 0, 0.0, 0, 0.0
-    without_melody = 0
-    for piece in corpus.pieces:
-        metres[str(piece.score.metre)] += 1
-        notes += len(piece.score)
-        seconds += piece.score.length_seconds
-        try:
-            ids, cost = tokenizer.encode_measured(piece.score)
-        except ValueError:
-            without_melody += 1
-            continue
-        tokens += len(ids)
-        lost += cost.lost
-        error_ms += cost.onset_error_ms
-    with_melody = max(1, len(corpus.pieces) - without_melody)
-    statuses = Counter(line.status for line in corpus.report)
+def folder_facts(dataset, report):
+    """What can be said of a folder, as JSON; from its `shards.Dataset`."""
+    manifest = dataset.manifest
+    found, music = manifest["found"], manifest["music"]
+    rows = list(dataset.counts.values())
     return {
-        "files": len(corpus.report),
-        "used": statuses["used"],
-        "repaired": statuses["repaired"],
-        "refused": statuses["refused"],
-        "reasons": dict(corpus.refusals().most_common()),
-        "pieces": len(corpus.pieces),
-        "notes": notes,
-        "seconds": round(seconds, 1),
-        "metres": dict(metres.most_common()),
-        "melody": {
-            "pieces": len(corpus.pieces) - without_melody,
-            "tokens": tokens,
-            "notes_lost": lost,
-            "mean_onset_error_ms": round(error_ms / with_melody, 3),
-        },
+        **found,
+        "pieces": sum(split["pieces"] for split in rows),
+        "notes": manifest["cost"]["notes"],
+        "seconds": music["seconds"],
+        "metres": music["metres"],
+        "keys": music["keys"],
+        "tokenizer": dataset.tokenizer.name,
+        "tokens": sum(split["tokens"] for split in rows),
+        "cost": manifest["cost"],
+        "kin": manifest["kin"],
+        "report": str(report),
     }
 
 
-def read(path, on_progress=None):
-    """The `Corpus` of a folder or a file."""
-    return corpora.read_folder(path, on_progress=on_progress)
+def leaks(dataset, *, most=20):
+    """Tunes that stand in more than one piece: what a split by file would leak.
+
+    Args:
+        dataset: `shards.Dataset`.
+        most: int, how many tunes are named, those in most pieces first.
+
+    Returns:
+        dict: ``tunes`` is a list of ``{"pieces": [names], "splits": [names]}``;
+        ``across`` counts tunes in more than one split, ``by_file`` the share of test
+        pieces with kin in train that a random split by file would have, in expectation.
+    """
+    tunes, names = Counter(), {}
+    for row in dataset.about():
+        tunes[row["tune"]] += 1
+    large = {tune for tune, count in tunes.items() if count > 1}
+    for row in dataset.about():
+        if row["tune"] in large:
+            names.setdefault(row["tune"], []).append((row["name"], row["split"]))
+    told = sorted(names.values(), key=lambda pieces: (-len(pieces), pieces))
+    total = max(1, tunes.total())
+    # A test piece is safe if all its kin are out of train, each with probability 1/5.
+    unsafe = sum(count * (1 - 0.2 ** (count - 1)) for count in tunes.values())
+    return {
+        "tunes": [
+            {
+                "pieces": [name for name, _ in pieces],
+                "splits": sorted({split for _, split in pieces}),
+            }
+            for pieces in told[:most]
+        ],
+        "with_variants": len(large),
+        "across": sum(len({s for _, s in pieces}) > 1 for pieces in names.values()),
+        "by_file": round(unsafe / total, 4),
+    }

@@ -1,28 +1,31 @@
 """Facts in sentences: what a person reads of a file, a folder, a corpus to train on."""
 
 
-def print_material(say, material, run_folder):
-    """What `etude train` found to learn from. Args: say, a function of a line."""
-    corpus = material.corpus
-    refused = corpus.refusals()
-    say(f"{len(corpus.report)} files or tunes: {len(corpus.pieces)} used.")
-    for reason, count in refused.most_common():
-        say(f"  {count} refused: {reason}")
-    if refused:
-        say(f"  (each by name in {run_folder / 'report.jsonl'})")
-    reasons = {}
-    for cost in material.costs:
-        reasons[cost.reason] = reasons.get(cost.reason, 0) + 1
-    notes = sum(cost.notes for cost in material.costs)
-    lost = sum(cost.lost for cost in material.costs)
-    common = sorted(reasons.items(), key=lambda item: -item[1])[:3]
-    say("Melody taken from " + "; ".join(f"{why} ({n})" for why, n in common) + ".")
-    say(f"{notes:,} notes, {lost:,} lost to chords or the grid of sixteenths.")
-    counts = {name: len(pieces) for name, pieces in material.names.items()}
-    if material.held_out:
+def print_dataset(say, dataset, report):
+    """What was found to learn from. Args: say, a function of a line."""
+    manifest = dataset.manifest
+    found, cost, kin = manifest["found"], manifest["cost"], manifest["kin"]
+    pieces = sum(split["pieces"] for split in dataset.counts.values())
+    say(f"{found['files']:,} files or tunes: {pieces:,} pieces used.")
+    if found["repaired"]:
+        say(f"  {found['repaired']:,} used in part")
+    for reason, count in found["reasons"].items():
+        say(f"  {count:,} refused: {reason}")
+    if found["reasons"] or found["repaired"]:
+        say(f"  (each by name in {report})")
+    if sources := list(manifest["music"]["melody_from"].items())[:3]:
+        say("Melody taken from " + "; ".join(f"{w} ({n:,})" for w, n in sources) + ".")
+    say(cost_line(dataset.tokenizer, cost))
+    if kin["with_variants"]:
         say(
-            f"{counts['train']} pieces to train, {counts['valid']} to stop on, "
-            f"{counts['test']} to test."
+            f"{kin['with_variants']:,} tunes stand in several pieces "
+            f"({kin['pieces_in_them']:,}); each tune is in one split."
+        )
+    counts = {name: split["pieces"] for name, split in dataset.counts.items()}
+    if counts["valid"]:
+        say(
+            f"{counts['train']:,} pieces to train, {counts['valid']:,} to stop on, "
+            f"{counts['test']:,} to test."
         )
     else:
         say(
@@ -31,25 +34,67 @@ def print_material(say, material, run_folder):
         )
 
 
+def cost_line(tokenizer, cost):
+    """What tokenizing lost, in one line; cost as `Cost.to_json` gives it."""
+    units = {"score": "notes", "text": "characters", "wave": "samples"}
+    line = (
+        f"As {tokenizer.name} tokens: {cost['notes']:,} {units[tokenizer.takes]}, "
+        f"{cost['lost']:,} lost"
+    )
+    if tokenizer.takes == "score":
+        line += f", onsets off by {cost['onset_error_ms']:.2f} ms on average"
+        if cost["duration_error_ms"]:
+            line += f", ends by {cost['duration_error_ms']:.2f} ms"
+        if cost["velocity_error"]:
+            line += f", velocities by {cost['velocity_error']:.2f} of 127"
+    return line + "."
+
+
 def print_folder(path, facts):
-    """What `etude inspect FOLDER` found; facts as `inspect.corpus_facts` gives them."""
-    print(f"{path}: {facts['files']} files")
-    print(f"  used      {facts['used']:>7,}")
-    if facts["repaired"]:
-        print(f"  repaired  {facts['repaired']:>7,}")
-    print(f"  refused   {facts['refused']:>7,}")
-    for reason, count in facts["reasons"].items():
-        print(f"    {reason:<20} {count:>5,}")
-    metres = ", ".join(f"{m} ({n})" for m, n in list(facts["metres"].items())[:8])
-    print(f"  {facts['notes']:,} notes, {facts['seconds'] / 60:,.0f} minutes")
-    print(f"  metres: {metres}")
-    melody = facts["melody"]
+    """What `etude inspect FOLDER` found; facts as `inspect.folder_facts` gives them."""
+    print(f"{path}: {facts['files']:,} files")
+    print_found(facts)
+    print(f"  {facts['pieces']:,} pieces, {facts['tokens']:,} tokens")
+    if facts["metres"]:
+        metres = ", ".join(f"{m} ({n})" for m, n in list(facts["metres"].items())[:8])
+        print(f"  {facts['seconds'] / 60:,.0f} minutes; metres: {metres}")
+    print(f"  {facts['cost_line']}")
+    kin = facts["kin"]
     print(
-        f"  as melodies: {melody['pieces']:,} pieces, {melody['tokens']:,} tokens, "
-        f"{melody['notes_lost']:,} notes lost to chords or the grid, "
-        f"onsets off by {melody['mean_onset_error_ms']:.2f} ms on average"
+        f"  {kin['tunes']:,} tunes; {kin['with_variants']:,} stand in several pieces "
+        f"({kin['pieces_in_them']:,})"
     )
     print(f"  each file by name: {facts['report']}")
+
+
+def print_found(found):
+    """The table by reason of what was read."""
+    print(f"  used      {found['used']:>7,}")
+    if found["repaired"]:
+        print(f"  repaired  {found['repaired']:>7,}")
+    print(f"  refused   {found['refused']:>7,}")
+    for reason, count in found["reasons"].items():
+        print(f"    {reason:<20} {count:>5,}")
+
+
+def print_leaks(leaks):
+    """What `etude inspect --leaks` found; as `inspect.leaks` gives it."""
+    print(
+        f"  leaks: {leaks['with_variants']:,} tunes stand in several pieces, "
+        f"{leaks['across']:,} of them in more than one split"
+    )
+    print(
+        f"    (split by file at random, {100 * leaks['by_file']:.0f}% of test pieces "
+        "would have kin in train)"
+    )
+    for tune in leaks["tunes"]:
+        shown = ", ".join(tune["pieces"][:6])
+        more = len(tune["pieces"]) - 6
+        print(
+            f"    {shown}"
+            + (f" and {more} more" if more > 0 else "")
+            + f"  [{', '.join(tune['splits'])}]"
+        )
 
 
 def print_score(path, facts):

@@ -1,5 +1,6 @@
 """A folder of music to a bundle: read, split, measure the floors, train, tell."""
 
+import itertools
 import json
 import shutil
 import time
@@ -13,32 +14,19 @@ import numpy as np
 from audio_models import MODELS
 from audio_models.bundle import Bundle, check_replaceable, save_bundle
 from audio_models.ngram import Copy, NGram
-from data_pipelines import corpus as corpora
-from data_pipelines.datasets import cut_windows, numpy_batches, plan_epoch, tf_batches
+from data_pipelines.datasets import Feed, numpy_batches
 from data_pipelines.files import write_whole
-from data_pipelines.guard import FORMS_OF, Reading, Refused, gate
-from data_pipelines.measures import key_name, likely_key, repeated_bars
+from data_pipelines.measures import repeated_bars
 from data_pipelines.midi import midi_bytes
-from data_pipelines.music21_corpus import read_music21_corpus
-from data_pipelines.score import DEFAULT_QPM
-from data_pipelines.tokenizers import TOKENIZERS
 from data_pipelines.tokenizers.melody import METRES
+from data_pipelines.windows import Augmentation, cut_windows, plan_epoch
 from studio.compose import UNNAMED_METRE, Wish, compose
-from studio.errors import Interrupted, NothingUsable, WrongUsage
+from studio.errors import Interrupted, WrongUsage
 from studio.recipes import RECIPES
 
 EVALUATION_LENGTH = 2048  # tokens of context when held-out pieces are weighed
-
-
-@dataclass(frozen=True)
-class Material:
-    """A corpus in tokens: the pieces of each split, and what tokenizing cost."""
-
-    corpus: corpora.Corpus
-    splits: dict  # name -> list of int32 arrays
-    costs: tuple
-    names: dict  # name -> list of str
-    held_out: bool  # False where there were too few tunes to keep any back
+HELD_OUT_TOKENS = 2**21  # a larger split is sampled when a model is weighed on it
+COUNTED_TOKENS = 2**23  # and what the n-gram counts
 
 
 @dataclass(frozen=True)
@@ -51,88 +39,36 @@ class Floors:
     ngram_kind: str
 
 
-def gather(folder=None, corpus_names=(), *, on_progress=None):
-    """Read a folder, or named parts of music21's corpus, into a `Corpus`.
+def held_out_pieces(dataset, split="valid", *, most_tokens=HELD_OUT_TOKENS):
+    """The pieces that a model is weighed on: those of a split, or of a sample of it.
 
-    Raises:
-        WrongUsage: if the folder or a name does not exist.
-        NothingUsable: if no file of it can be used.
-    """
-    try:
-        if folder is not None:
-            corpus = corpora.read_folder(folder, on_progress=on_progress)
-        else:
-            found = []
-            for name in corpus_names:
-                scores, refused = read_music21_corpus(name, on_progress=on_progress)
-                for number, score in enumerate(scores, 1):
-                    found.append((f"{name}/{number:05d}", _gated(score)))
-                for file, reason in refused:
-                    found.append((f"{name}/{file}", Refused("damaged", reason)))
-            corpus = corpora.assemble(found)
-    except (FileNotFoundError, ValueError) as error:
-        raise WrongUsage(str(error)) from None
-    return corpus
-
-
-def _gated(score):
-    try:
-        return Reading((gate(score),))
-    except Refused as refusal:
-        return refusal
-
-
-def tokenize(corpus, tokenizer, *, name="the corpus"):
-    """Encode and split a corpus, called `name` if something is wrong with it.
+    Args:
+        dataset: `shards.Dataset`.
+        split: str. Where nothing could be held back, it is the training music itself.
+        most_tokens: int; of a larger split every second piece is taken, or every third.
 
     Returns:
-        `Material`. Pieces that the tokenizer cannot take are refused in its report.
-
-    Raises:
-        NothingUsable: if no piece is left.
+        list of int32 arrays.
     """
-    ids, costs, pieces, report = [], [], [], {line.path: line for line in corpus.report}
-    for piece in corpus.pieces:
-        try:
-            encoded, cost = tokenizer.encode_measured(piece.score)
-        except ValueError as error:
-            report[piece.name] = corpora.Line(
-                piece.name, "refused", "no notes", str(error)
-            )
-            continue
-        ids.append(encoded)
-        costs.append(cost)
-        pieces.append(piece)
-    corpus = corpora.Corpus(tuple(pieces), tuple(report.values()))
-    if not pieces:
-        raise NothingUsable(f"{name}: {nothing_usable(corpus)}")
-    split = corpora.split_by_tune(
-        [tokenizer.pitches(i) for i in ids], [p.digest for p in pieces]
-    )
-    splits, names = ({name: [] for name in corpora.SPLITS} for _ in range(2))
-    for name, encoded, piece in zip(split, ids, pieces, strict=True):
-        splits[name].append(encoded)
-        names[name].append(piece.name)
-    held_out = bool(splits["valid"])
-    if not held_out:
-        splits["valid"] = splits["test"] = splits["train"]
-    return Material(corpus, splits, tuple(costs), names, held_out)
+    split = split if is_held_out(dataset) else "train"
+    return _sample(dataset, split, most_tokens)
 
 
-def nothing_usable(corpus):
-    """The sentence for a folder in which no file can be used."""
-    found = len(corpus.report)
-    if not found:
-        return f"there is no file in it; wanted are {FORMS_OF['score']}."
-    reasons = ", ".join(f"{n} {reason}" for reason, n in corpus.refusals().items())
-    return (
-        f"None of {found} files can be used: {reasons}; wanted are {FORMS_OF['score']}."
-    )
+def _sample(dataset, split, most_tokens):
+    step = -(-dataset.counts[split]["tokens"] // most_tokens)
+    return list(itertools.islice(dataset.pieces(split), 0, None, step))
 
 
-def measure_floors(material, tokenizer):
-    """`Floors` on the valid split; the n-gram's kind and order are its best ones."""
-    train, valid = material.splits["train"], material.splits["valid"]
+def is_held_out(dataset):
+    """Whether there were tunes enough to keep some back."""
+    return dataset.counts["valid"]["pieces"] > 0
+
+
+def measure_floors(dataset, split="valid"):
+    """`Floors` on a split; the n-gram's kind and order are its best ones there."""
+    tokenizer = dataset.tokenizer
+    train = _sample(dataset, "train", COUNTED_TOKENS)
+    valid = held_out_pieces(dataset, split)
     notes = count_notes(valid, tokenizer)
 
     def nats(model):
@@ -141,9 +77,11 @@ def measure_floors(material, tokenizer):
 
     vocab_size = tokenizer.vocab_size
     as_written = nats(NGram(vocab_size).fit(train))
-    note_ids = tokenizer.vocabulary.ids("pitch")
-    by_interval = nats(NGram(vocab_size, note_ids=note_ids).fit(train))
-    kinds = {"as written": as_written, "in every key": by_interval}
+    kinds = {"as written": as_written}
+    if tokenizer.name in ("melody", "chorale"):  # one event a note, its pitch
+        note_ids = tokenizer.vocabulary.ids("pitch")
+        by_interval = nats(NGram(vocab_size, note_ids=note_ids).fit(train))
+        kinds["in every key"] = by_interval
     kind = min(kinds, key=lambda name: kinds[name].min())
     order = int(kinds[kind].argmin())
     return Floors(
@@ -171,19 +109,19 @@ def nats_per_note(network, pieces, tokenizer, length=EVALUATION_LENGTH):
 
 
 def train_bundle(
-    material, recipe_name, plan, output, *, sources, command, floors, watch=None
+    dataset, recipe_name, plan, output, *, sources, command, floors, watch=None
 ):
-    """Train a recipe on some material, and leave a bundle.
+    """Train a recipe on a dataset, and leave a bundle.
 
     Args:
-        material: `Material`.
+        dataset: `shards.Dataset`.
         recipe_name: str, one of `RECIPES`.
         plan: `audio_models.training.Plan`.
         output: Path of the bundle to write. A folder ``OUTPUT.run`` beside it holds
             the report, the history and the settings.
         sources: list of str, where the music came from, for the card.
         command: str, what rebuilds the bundle, for the card.
-        floors: `Floors` of the material.
+        floors: `Floors` of the dataset.
         watch: as for `audio_models.training.train`.
 
     Returns:
@@ -193,30 +131,27 @@ def train_bundle(
     from audio_models.training import train
 
     recipe = RECIPES[recipe_name]
-    tokenizer = TOKENIZERS[recipe.tokenizer]()
+    tokenizer = dataset.tokenizer
     output = Path(output)
     run_folder = prepare_run_folder(output)
     clear_run(run_folder)
-    corpora.write_report(run_folder / "report.jsonl", material.corpus)
+    keep_report(dataset, run_folder)
     architecture = MODELS[recipe.model](vocab_size=tokenizer.vocab_size, **recipe.sizes)
     length = getattr(architecture, "context_length", EVALUATION_LENGTH)
     network = Network(architecture, seed=plan.seed)
-    windows = cut_windows(
-        material.splits["train"],
-        tokenizer,
+    feed = Feed(
+        dataset,
+        batch_size=plan.batch_size,
         length=min(plan.window, length),
-        max_shift=plan.max_shift,
+        seed=plan.seed,
+        augmentation=Augmentation(plan.max_shift),
     )
 
-    def planned(epoch):
-        return plan_epoch(
-            windows, batch_size=plan.batch_size, seed=plan.seed, epoch=epoch
-        )
-
     def held_out(network, split="valid"):
-        return nats_per_note(network, material.splits[split], tokenizer, length)
+        pieces = held_out_pieces(dataset, split)
+        return nats_per_note(network, pieces, tokenizer, length)
 
-    facts = figures(material, recipe_name, plan, sources, command, floors)
+    facts = figures(dataset, recipe_name, plan, sources, command, floors)
 
     def keep(progress, event):
         if event == "checked":
@@ -237,18 +172,15 @@ def train_bundle(
         progress = train(
             network,
             plan,
-            lambda epoch: tf_batches(windows, planned(epoch)),
-            len(planned(0)),
+            feed.epoch,
+            feed.steps(),
             held_out,
             watch=keep,
         )
     except KeyboardInterrupt:
         raise Interrupted(_what_was_kept(run_folder)) from None
     facts["test"] = {"model": held_out(network, "test")}
-    test = replace(
-        material, splits={**material.splits, "valid": material.splits["test"]}
-    )
-    facts["test"] |= asdict(measure_floors(test, tokenizer))
+    facts["test"] |= asdict(measure_floors(dataset, "test"))
     facts["trained_minutes"] = round((time.monotonic() - began) / 60, 1)
     facts["steps"] = progress.step
     bundle = finished(architecture, network.named_weights(), tokenizer, facts)
@@ -317,41 +249,36 @@ def clear_run(run_folder):
     (run_folder / "history.json").unlink(missing_ok=True)
 
 
-def figures(material, recipe_name, plan, sources, command, floors):
+def keep_report(dataset, run_folder):
+    """Put the report of what was read beside the run."""
+    report = (dataset.folder / "report.jsonl").read_bytes()
+    write_whole(run_folder / "report.jsonl", report)
+
+
+def figures(dataset, recipe_name, plan, sources, command, floors):
     """What a bundle tells about where it comes from, as JSON."""
-    counts = {name: len(pieces) for name, pieces in material.names.items()}
-    tempos = Counter()
-    metres, keys = Counter(), Counter()
-    qpm = {}
-    for piece in material.corpus.pieces:
-        metre = str(piece.score.metre) if piece.score.metres else UNNAMED_METRE
-        metre = metre if metre in METRES else UNNAMED_METRE
-        metres[metre] += 1
-        keys[key_name(*likely_key(piece.score))] += 1
-        if piece.score.tempos and piece.score.qpm != DEFAULT_QPM:
-            qpm.setdefault(metre, []).append(min(400.0, max(20.0, piece.score.qpm)))
-            tempos[metre] += 1
+    music, cost = dataset.manifest["music"], dataset.manifest["cost"]
+    metres = Counter()
+    for metre, count in music["metres"].items():
+        metres[metre if metre in METRES else UNNAMED_METRE] += count
+    repeated = music["repeated_bars"] / max(1, music["counted_bars"])
     return {
         "recipe": recipe_name,
         "plan": asdict(plan),
         "sources": sources,
         "command": command,
-        "pieces": counts,
-        "notes": sum(cost.notes for cost in material.costs),
-        "notes_lost": sum(cost.lost for cost in material.costs),
+        "pieces": {name: split["pieces"] for name, split in dataset.counts.items()},
+        "notes": cost["notes"],
+        "notes_lost": cost["lost"],
         "metres": dict(metres.most_common()),
-        "repeated_bars": {
-            "data": share_of_repeated_bars(
-                [piece.score for piece in material.corpus.pieces]
-            )
-        },
-        "keys": dict(keys.most_common()),
+        "repeated_bars": {"data": round(repeated, 4)},
+        "keys": music["keys"],
         "usual_qpm": {
-            metre: round(float(np.median(qpm[metre])), 1)
-            for metre, count in tempos.items()
-            if count >= 0.5 * metres[metre]
+            metre: min(400.0, max(20.0, usual["median"]))
+            for metre, usual in music["qpm"].items()
+            if metre in metres and usual["pieces"] >= 0.5 * metres[metre]
         },
-        "held_out": {"is_held_out": material.held_out, **asdict(floors)},
+        "held_out": {"is_held_out": is_held_out(dataset), **asdict(floors)},
         "versions": {
             name: metadata.version(name) for name in ("etude", "keras", "numpy")
         },

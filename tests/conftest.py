@@ -3,12 +3,16 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# What the tests prepare stays out of the person's own cache.
+_CACHE = tempfile.TemporaryDirectory(prefix="etude-test-cache-")
+os.environ["ETUDE_CACHE"] = _CACHE.name
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
 

@@ -16,7 +16,7 @@ from data_pipelines.render import (
     length_samples,
     render,
 )
-from data_pipelines.score import Score, Tempo, Track, notes_array
+from data_pipelines.score import PEDAL, Score, Tempo, Track, notes_array
 
 RATE = 44_100
 MISSING = {engine.name: engine.reason for engine in engines() if engine.reason}
@@ -230,6 +230,29 @@ def test_a_note_ends_when_its_key_goes_up(engine):
     waveform = render(one_note(72, 19, beats=1), engine=engine).waveform
     held = np.abs(waveform[RATE // 4 : RATE // 2]).max()
     assert np.abs(waveform[round(1.7 * RATE) :]).max() < 0.05 * held
+
+
+@every_engine
+def test_a_pedalled_note_rings_until_the_pedal_goes_up(engine):
+    # All keys go up after half a second; the first organ's pedal is down for 2 s.
+    notes = notes_array(0, 480, [72, 45, 42], 100, [0, 1, 2])
+    tracks = (Track(program=19), Track(program=19), DRUMS)
+    pedals = np.array([(240, 1680, 0)], dtype=PEDAL)
+    wet = Score(notes, tracks=tracks, pedals=pedals)
+    rendered = render(wet, engine=engine)
+    assert len(rendered.waveform) == length_samples(wet, RATE) == 3.5 * RATE
+    level = [
+        np.abs(rendered.waveform[round(at * RATE) :][: RATE // 4]).max()
+        for at in (1.0, 1.7, 2.4)
+    ]
+    assert min(level[:2]) > 0.05
+    assert level[2] < 0.05 * level[1]
+    hz, magnitude = spectrum(rendered.waveform, begin=1.0, seconds=0.9)
+    high, low = (magnitude[abs(hz - key) < 10].max() for key in (523.25, 110.0))
+    assert low < 0.02 * high  # the other organ has no pedal
+    dry = render(Score(notes, tracks=tracks), engine=engine).waveform
+    assert len(dry) == 2 * RATE
+    assert np.abs(dry[round(1.5 * RATE) :]).max() < 0.05 * level[1]
 
 
 @every_engine

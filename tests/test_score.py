@@ -2,10 +2,22 @@
 
 import numpy as np
 import pytest
-from conftest import tune
+from conftest import data_folder, tune
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data_pipelines.exchange import from_music21
-from data_pipelines.score import Key, Metre, Score, Tempo, Track, notes_array
+from data_pipelines.midi import read_midi
+from data_pipelines.score import (
+    LAST_TICK,
+    PEDAL,
+    Key,
+    Metre,
+    Score,
+    Tempo,
+    Track,
+    notes_array,
+)
 
 
 def test_notes_are_kept_sorted_and_cannot_be_changed():
@@ -125,3 +137,147 @@ def test_tied_notes_are_one_note():
     abc = "X:1\nM:2/4\nL:1/4\nK:C\nc d-|d e|]\n"
     score = from_music21(converter.parse(abc, format="abc"))
     assert score.notes["duration"].tolist() == [480, 960, 480]
+
+
+TWO_PIANOS = (Track(), Track())
+
+
+def pedalled(notes, *pedals, tracks=TWO_PIANOS):
+    """A score of rows (start, duration, pitch, track), pedals (start, duration, track)."""
+    start, duration, pitch, track = np.array(notes).reshape(-1, 4).T
+    rows = np.array(list(pedals), dtype=PEDAL)
+    return Score(
+        notes_array(start, duration, pitch, track=track), tracks=tracks, pedals=rows
+    )
+
+
+def durations(score):
+    return score.notes["duration"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("pedal", "rings"),
+    [
+        ((50, 150), 200),  # down before the key goes up: it rings until the foot does
+        ((0, 101), 101),
+        ((100, 50), 150),  # down as the key goes up
+        ((101, 50), 100),  # too late
+        ((0, 100), 100),  # up as the key goes up
+        ((20, 50), 100),  # up while the key is down
+    ],
+)
+def test_a_key_released_while_the_pedal_is_down_rings_until_it_is_lifted(pedal, rings):
+    score = pedalled([(0, 100, 60, 0)], (*pedal, 0))
+    assert durations(score.sustained()) == [rings]
+    assert not len(score.sustained().pedals)
+    assert durations(score) == [100]  # the score itself is what it was
+
+
+def test_a_pedal_taken_anew_lets_the_old_notes_end():
+    notes = [(0, 10, 60, 0), (15, 10, 64, 0), (25, 5, 67, 0)]
+    score = pedalled(notes, (20, 80, 0), (0, 20, 0))
+    assert durations(score.sustained()) == [20, 85, 75]
+
+
+def test_a_ringing_note_ends_where_its_key_is_struck_again():
+    notes = [(0, 10, 60, 0), (30, 10, 60, 0), (30, 10, 61, 0)]
+    assert durations(pedalled(notes, (0, 90, 0)).sustained()) == [30, 60, 60]
+
+
+def test_a_key_that_two_hands_hold_is_not_cut_short_by_the_pedal():
+    notes = [(0, 50, 60, 0), (30, 10, 60, 0)]
+    assert durations(pedalled(notes, (0, 90, 0)).sustained()) == [50, 60]
+
+
+def test_a_pedal_holds_its_own_track_alone():
+    notes = [(0, 10, 60, 0), (0, 10, 60, 1), (20, 10, 60, 1)]
+    assert durations(pedalled(notes, (0, 90, 0)).sustained()) == [90, 10, 10]
+    assert durations(pedalled(notes, (0, 90, 1)).sustained()) == [10, 20, 70]
+    both = pedalled(notes, (0, 90, 1), (0, 40, 0))
+    assert durations(both.sustained()) == [40, 20, 70]
+
+
+def test_drums_have_no_pedal():
+    kit = (Track(), Track(is_drum=True))
+    notes = [(0, 10, 60, 0), (0, 10, 38, 1)]
+    score = pedalled(notes, (0, 90, 0), (0, 90, 1), tracks=kit)
+    assert durations(score.sustained()) == [90, 10]
+
+
+def test_without_notes_or_pedals_there_is_nothing_to_sustain():
+    score = tune([60, 62])
+    assert score.sustained() is score
+    assert len(pedalled([], (0, 90, 0)).sustained()) == 0
+
+
+def test_a_pedal_down_to_the_last_tick_rings_to_the_last_tick():
+    score = pedalled([(5, 10, 60, 0)], (0, LAST_TICK, 0))
+    assert score.sustained().end_tick == LAST_TICK
+
+
+@pytest.mark.parametrize(
+    ("pedal", "message"),
+    [
+        ((-1, 10, 0), "before tick 0"),
+        ((0, 0, 0), "less than one tick"),
+        ((1, LAST_TICK, 0), "after tick"),
+        ((0, 10, 2), "names track 2"),
+    ],
+)
+def test_impossible_pedals_are_refused(pedal, message):
+    with pytest.raises(ValueError, match=message):
+        pedalled([(0, 10, 60, 0)], pedal)
+
+
+def test_pedals_stay_under_transposition_and_count_in_equality():
+    score = pedalled([(0, 10, 60, 0)], (0, 90, 0))
+    assert score.transposed(2).pedals.tolist() == [(0, 90, 0)]
+    assert score != pedalled([(0, 10, 60, 0)], (0, 80, 0))
+
+
+def sustained_slowly(score):
+    """The reference: each note asks every pedal of its track, and every later note."""
+    notes = score.notes.tolist()
+    lengths = []
+    for index, (start, duration, pitch, _, track) in enumerate(notes):
+        end = release = start + duration
+        if not score.tracks[track].is_drum:
+            for down, length, owner in score.pedals.tolist():
+                if owner == track and down <= release < down + length:
+                    end = max(end, down + length)
+        for again, _, other, _, owner in notes[index + 1 :]:
+            if (other, owner) == (pitch, track):
+                end = min(end, max(release, again))
+        lengths.append(end - start)
+    return lengths
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 60),
+            st.integers(1, 20),
+            st.integers(60, 62),
+            st.integers(0, 2),
+        ),
+        max_size=25,
+    ),
+    st.lists(st.lists(st.integers(0, 90), unique=True, max_size=8), max_size=3),
+)
+def test_sustaining_at_once_equals_note_by_note(notes, feet):
+    # A foot goes down and up in turn.
+    pedals = [
+        (down, up - down, track)
+        for track, ticks in enumerate(feet)
+        for down, up in zip(sorted(ticks)[::2], sorted(ticks)[1::2], strict=False)
+    ]
+    tracks = (Track(), Track(), Track(is_drum=True))
+    score = pedalled(notes, *pedals, tracks=tracks)
+    assert durations(score.sustained()) == sustained_slowly(score)
+
+
+def test_sustaining_real_piano_equals_note_by_note():
+    for path in sorted(data_folder("pop909").glob("*.mid"))[:3]:
+        score = read_midi(path)
+        assert len(score.pedals) > 50
+        assert durations(score.sustained()) == sustained_slowly(score), path

@@ -13,7 +13,13 @@ from audio_models.recurrent import LSTM
 from audio_models.training import NotFinite, Plan, log_likelihood, train
 from data_pipelines.midi import write_midi
 from data_pipelines.tokenizers.melody import MelodyTokenizer
-from studio.train import count_notes, gather, measure_floors, nats_per_note, tokenize
+from studio.gather import gather
+from studio.train import (
+    count_notes,
+    held_out_pieces,
+    measure_floors,
+    nats_per_note,
+)
 
 TOKENIZER = MelodyTokenizer()
 
@@ -93,12 +99,12 @@ def test_log_likelihood_counts_real_tokens_alone():
 
 
 def test_floors_stand_in_their_order_on_music(folder_of_tunes):
-    material = tokenize(gather(folder_of_tunes), TOKENIZER)
-    floors = measure_floors(material, TOKENIZER)
+    dataset = gather(folder_of_tunes)
+    floors = measure_floors(dataset)
     assert floors.ngram < floors.unigram < math.log(145) * 3
     assert floors.copy <= floors.unigram + 0.05
     untrained = Network(LSTM(TOKENIZER.vocab_size, 8, 16, 1))
-    valid = material.splits["valid"]
+    valid = held_out_pieces(dataset)
     tokens = sum(len(piece) - 1 for piece in valid)
     expected = math.log(145) * tokens / count_notes(valid, TOKENIZER)
     assert nats_per_note(untrained, valid, TOKENIZER) == pytest.approx(
