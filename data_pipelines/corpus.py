@@ -123,5 +123,5 @@ def write_report(path, corpus):
     """Write ``report.jsonl``: one JSON object a file of the folder."""
     lines = [json.dumps(asdict(line), ensure_ascii=False) for line in corpus.report]
     text = "".join(line + "\n" for line in lines)
-    # A name that is no UTF-8 keeps its own bytes.
-    write_whole(path, text.encode(errors="surrogateescape"))
+    # A name that is no UTF-8 keeps its bytes as JSON's own escapes.
+    write_whole(path, text.encode(errors="backslashreplace"))

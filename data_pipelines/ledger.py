@@ -31,21 +31,26 @@ def write_ledger(work, chunk_names, plan, out):
     records = Counter()
     with (
         _Names(work, chunk_names, len(plan.twin)) as names,
-        open(out / "report.jsonl", "w", encoding="utf-8") as report,
-        open(out / "pieces.jsonl", "w", encoding="utf-8") as pieces,
+        _write_lines(out / "report.jsonl") as report,
+        _write_lines(out / "pieces.jsonl") as pieces,
     ):
         for number, spooled in enumerate(map(read_chunk, _paths(work, chunk_names))):
             first = int(plan.chunk[number])
             for line in _report_lines(spooled, first, plan, names):
                 tally.add_file(line)
-                print(json.dumps(line), file=report)
+                print(json.dumps(line, ensure_ascii=False), file=report)
             for row in _piece_rows(spooled, first, plan, names, records):
                 tally.add_piece(row)
-                print(json.dumps(row), file=pieces)
+                print(json.dumps(row, ensure_ascii=False), file=pieces)
     with open(out / "pieces.jsonl", encoding="utf-8") as file:
         costs = (SimpleNamespace(**json.loads(line)["cost"]) for line in file)
         cost = total_cost(costs).to_json()
     return {**tally.summary(plan), "cost": cost}
+
+
+def _write_lines(path):
+    # A name that is no UTF-8 keeps its bytes as JSON's own escapes.
+    return open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def _paths(work, chunk_names):
