@@ -2,7 +2,7 @@
 # make test      everything is tested
 # make check     lint and the fast tests, in under two minutes
 # make bench     the speed table, appended to assets/benchmarks.json
-# make clean     out/ and .venv/ are removed
+# make clean     out/, .venv/ and .venv-scale/ are removed
 
 # The first Python 3.11 to 3.13 that can make a virtual environment.
 FIT = import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -16,7 +16,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 compose: $(VENV)/ready
 	@$(VENV)/bin/etude compose $(ARGS)
 
-test: $(VENV)/ready-to-test
+test: $(VENV)/ready-to-test $(VENV)-scale/ready
 	$(VENV)/bin/python -m pytest
 
 check: $(VENV)/ready-to-test
@@ -39,5 +39,12 @@ $(VENV)/ready-to-test: $(VENV)/ready requirements-dev.txt
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
+# Apache Beam wants older libraries than the kit: an environment of its own.
+$(VENV)-scale/ready: requirements-scale.txt
+	@test -n "$(PYTHON)" || exit 2
+	@$(PYTHON) -m venv $(VENV)-scale
+	@$(VENV)-scale/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-scale.txt
+	@touch $@
+
 clean:
-	rm -rf out $(VENV)
+	rm -rf out $(VENV) $(VENV)-scale

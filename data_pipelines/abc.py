@@ -1,4 +1,4 @@
-"""ABC notation: many tunes a file, each a `Score`; and melodies back to ABC.
+"""ABC notation: many tunes a file, each a `Score`. `abc_writer` goes the other way.
 
 Repeats are read as written, not unfolded: `|: A :|` gives A once. Grace notes, chord
 symbols, lyrics and decorations are left out; voices become tracks.
@@ -144,7 +144,7 @@ class _Tune:
 
     def read_field(self, name, value):
         if name == "T" and not self.title:
-            self.title = value
+            self.title = re.sub(r"\\([%&\\])", r"\1", value)
         elif name == "M":
             self.read_metre(value)
         elif name == "L":

@@ -12,10 +12,11 @@ number of processes, the machine, or how often it was interrupted.
 """
 
 import hashlib
+import io
 import json
 import shutil
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
@@ -249,6 +250,18 @@ class ShardPlan:
     def is_kept(self):
         return self.twin == np.arange(len(self.twin))
 
+    def save(self, path):
+        """Write the plan as .npz, for workers on other machines."""
+        buffer = io.BytesIO()
+        np.savez(buffer, **{f.name: getattr(self, f.name) for f in fields(self)})
+        write_whole(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path):
+        """The plan that `save` wrote."""
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls(**arrays)
+
     def shards(self):
         """(split, number) of each shard, in order."""
         kept = self.is_kept
@@ -366,12 +379,19 @@ def entry(data):
 
 def finish(work, chunk_names, output, settings):
     """Stages two and three here, on what stage one left in `work`."""
-    shutil.rmtree(work / "out", ignore_errors=True)
+    start_afresh(work)
     plan = plan_shards(work, chunk_names, settings)
     files = {}
     for split, number in plan.shards():
         files |= write_shard(work, chunk_names, plan, split, number, settings)
     return publish(work, chunk_names, plan, files, output, settings)
+
+
+def start_afresh(work):
+    """Forget what an interrupted run left of stages two and three."""
+    shutil.rmtree(work / "out", ignore_errors=True)
+    for receipt in work.glob("written-*.json"):
+        receipt.unlink()
 
 
 def publish(work, chunk_names, plan, files, output, settings):
