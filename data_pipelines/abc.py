@@ -13,7 +13,16 @@ from fractions import Fraction
 
 import numpy as np
 
-from data_pipelines.score import Key, Metre, Score, Tempo, Track, notes_array
+from data_pipelines.score import (
+    FASTEST_QPM,
+    SLOWEST_QPM,
+    Key,
+    Metre,
+    Score,
+    Tempo,
+    Track,
+    notes_array,
+)
 
 TICKS_PER_QUARTER = 480
 _WHOLE = 4 * TICKS_PER_QUARTER  # ticks
@@ -182,7 +191,7 @@ class _Tune:
         beats = [Fraction(b) for b in re.findall(r"[0-9]+/[1-9][0-9]*", match[1])]
         beat = sum(beats, Fraction(0)) or self.length_unit()
         qpm = float(match[2]) * float(beat) * 4
-        if 10 <= qpm <= 1000:
+        if SLOWEST_QPM <= qpm <= FASTEST_QPM:
             self.tempos[self.now()] = qpm
 
     def read_key(self, value):

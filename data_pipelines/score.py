@@ -27,6 +27,7 @@ PEDAL = np.dtype(
 DEFAULT_QPM = 120.0  # quarter notes a minute, where a file names no tempo
 SLOWEST_QPM, FASTEST_QPM = 3.6, 2000.0  # the slowest that MIDI's 24 bits can say
 LAST_TICK = 2**28 - 1  # the longest time that one MIDI event can wait
+LONGEST_RING = 8  # quarters that a pedal can hold on to the last note of a piece
 LONGEST_SECONDS = 2 * 60 * 60
 NO_PEDALS = np.zeros(0, dtype=PEDAL)
 NO_PEDALS.setflags(write=False)
@@ -235,7 +236,8 @@ class Score:
         """The same music without pedals: each note rings until its pedal is lifted.
 
         A note whose key is released while the pedal of its track is down lasts until
-        the pedal goes up, or until the same key is struck again. Drums stay as they are.
+        the pedal goes up, or until the same key is struck again, and rings no longer
+        than `LONGEST_RING` quarters after the last key of all. Drums stay as they are.
         """
         if not len(self.pedals):
             return self
@@ -243,11 +245,13 @@ class Score:
         start = notes["start"].astype(np.int64)
         end = start + notes["duration"]
         drums = self.is_drum_note()
+        latest = self.end_tick + LONGEST_RING * self.ticks_per_quarter
         for track in np.unique(self.pedals["track"]):
             down = self.pedals[self.pedals["track"] == track]
             up = np.maximum.accumulate(
                 down["start"].astype(np.int64) + down["duration"]
             )
+            up = np.minimum(up, latest)
             own = np.flatnonzero((notes["track"] == track) & ~drums)
             last = np.searchsorted(down["start"], end[own], side="right") - 1
             held = (last >= 0) & (end[own] < up[np.maximum(last, 0)])

@@ -35,8 +35,8 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Where to write; .mid .wav .flac .musicxml .png. May be given several "
-        "times.",
+        help="Where to write; .mid .wav .flac .musicxml .abc .png. May be given "
+        "several times.",
     ),
 ]
 EngineName = Annotated[

@@ -1,11 +1,11 @@
 """Where results go: the suffix of each ``-o`` says the form."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from studio.errors import MachineFailed, WrongUsage
 
-SUFFIXES = (".mid", ".midi", ".wav", ".flac", ".musicxml", ".png")
+SUFFIXES = (".mid", ".midi", ".wav", ".flac", ".musicxml", ".abc", ".png")
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,10 @@ def write_outputs(score, paths, sound=None, title=""):
             from data_pipelines.musicxml import write_musicxml
 
             write_musicxml(path, score)
+        elif suffix == ".abc":
+            from data_pipelines.abc_writer import write_abc
+
+            write_abc(path, replace(score, title=score.title or title))
     return rendering
 
 

@@ -210,9 +210,11 @@ def test_without_notes_or_pedals_there_is_nothing_to_sustain():
     assert len(pedalled([], (0, 90, 0)).sustained()) == 0
 
 
-def test_a_pedal_down_to_the_last_tick_rings_to_the_last_tick():
+def test_a_pedal_that_is_never_lifted_rings_for_eight_quarters_and_no_longer():
     score = pedalled([(5, 10, 60, 0)], (0, LAST_TICK, 0))
-    assert score.sustained().end_tick == LAST_TICK
+    assert score.sustained().end_tick == 15 + 8 * score.ticks_per_quarter
+    late = pedalled([(LAST_TICK - 10, 10, 60, 0)], (0, LAST_TICK, 0))
+    assert late.sustained().end_tick == LAST_TICK
 
 
 @pytest.mark.parametrize(

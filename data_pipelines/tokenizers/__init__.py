@@ -18,8 +18,12 @@ A tokenizer is any object with
 """
 
 from data_pipelines.tokenizers.melody import MelodyTokenizer
+from data_pipelines.tokenizers.performance import PerformanceTokenizer
 
-TOKENIZERS = {"melody": MelodyTokenizer}
+TOKENIZERS = {
+    "melody": MelodyTokenizer,
+    "performance": PerformanceTokenizer,
+}
 
 
 def tokenizer_from_spec(spec):
