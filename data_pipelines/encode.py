@@ -85,7 +85,7 @@ class Encoder:
                     raise Refused("no notes", str(error)) from None
                 left_out.append(f"piece {number}: {error}")
                 continue
-            described = describe(content, ids, self.same)
+            described = describe(content, ids, tokenizer, same=self.same)
             pieces.append(
                 EncodedPiece(ids, *described[:3], given, described[3], cost.to_json())
             )
@@ -99,10 +99,11 @@ def _tokenizer(spec):
     return tokenizer_from_spec(json.loads(spec))
 
 
-def describe(content, ids, same="notes"):
+def describe(content, ids, tokenizer, *, same="notes"):
     """(digest, whole print, fingerprints, facts) of a `Score`, `Text` or `Waveform`."""
     if hasattr(content, "notes"):
-        steps = np.diff(_melody(content))
+        heard = ids if tokenizer.name == "melody" else None
+        steps = np.diff(_melody(content, heard))
         digest = bytes.fromhex(
             kinship.content_digest(content, invariant=same == "tune")
         )
@@ -117,11 +118,12 @@ def describe(content, ids, same="notes"):
     return digest[: kinship.DIGEST_BYTES], whole, prints, facts
 
 
-def _melody(score):
-    """The pitches of the tune, as the melody tokenizer hears it."""
+def _melody(score, ids=None):
+    """The pitches of the tune, as the melody tokenizer hears it (`ids`, if it has)."""
     melody = _hearing()
     try:
-        return melody.pitches(melody.encode(score)).astype(np.int64)
+        ids = melody.encode(score) if ids is None else ids
+        return melody.pitches(ids).astype(np.int64)
     except ValueError:  # drums alone: what is struck, in order
         return score.notes["pitch"].astype(np.int64)
 

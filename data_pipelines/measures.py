@@ -16,13 +16,15 @@ def repeated_bars(score):
     """
     lines = score.bar_ticks()
     notes = score.notes
-    bar_of = np.searchsorted(lines, notes["start"], side="right") - 1
+    starts, pitches = notes["start"].astype(np.int64), notes["pitch"]
+    edges = np.searchsorted(starts, lines)
     seen, repeated, bars = set(), 0, 0
     for bar in range(1, len(lines) - 1):
-        inside = notes[bar_of == bar]
-        if len(inside) < 2:
+        first, last = edges[bar], edges[bar + 1]
+        if last - first < 2:
             continue
-        shape = (inside["start"] - lines[bar]).tobytes() + inside["pitch"].tobytes()
+        inside = slice(first, last)
+        shape = (starts[inside] - lines[bar]).tobytes() + pitches[inside].tobytes()
         repeated += shape in seen
         bars += 1
         seen.add(shape)
