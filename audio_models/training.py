@@ -69,19 +69,7 @@ def train(network, plan, train_epoch, steps_per_epoch, evaluate, *, watch=None):
         NotFinite: if the loss becomes NaN or infinite.
         KeyboardInterrupt: as it came, with the best weights put back first.
     """
-    optimizer = keras.optimizers.AdamW(
-        plan.learning_rate,
-        weight_decay=plan.weight_decay,
-        global_clipnorm=plan.clip_norm,
-        beta_2=0.98,
-    )
-    network.compile(
-        optimizer,
-        keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, reduction="mean_with_sample_weight"
-        ),
-        jit_compile=True,  # one program a shape: 2-3 times the speed on two cores
-    )
+    optimizer = compiled(network, plan)
     run = _Run(network, plan, steps_per_epoch, evaluate, watch or (lambda *_: None))
     try:
         for epoch in range(plan.epochs):
@@ -101,6 +89,24 @@ def train(network, plan, train_epoch, steps_per_epoch, evaluate, *, watch=None):
         run.put_back_best()
     run.tell("done")
     return run.progress
+
+
+def compiled(network, plan):
+    """Compile a network for a plan; gives its optimizer."""
+    optimizer = keras.optimizers.AdamW(
+        plan.learning_rate,
+        weight_decay=plan.weight_decay,
+        global_clipnorm=plan.clip_norm,
+        beta_2=0.98,
+    )
+    network.compile(
+        optimizer,
+        keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, reduction="mean_with_sample_weight"
+        ),
+        jit_compile=True,  # one program a shape: 2-3 times the speed on two cores
+    )
+    return optimizer
 
 
 class _Run:

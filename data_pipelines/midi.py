@@ -11,16 +11,17 @@ import numpy as np
 from data_pipelines.files import write_whole
 from data_pipelines.score import (
     NO_PEDALS,
+    NOTE,
     PEDAL,
     Key,
     Metre,
     Score,
     Tempo,
     Track,
-    notes_array,
 )
 
 SUSTAIN = 64  # the controller of the right pedal
+MOST_TRACKS = 65_536  # that a note's 16 bits can name
 
 
 class UnreadableMusic(ValueError):
@@ -64,33 +65,17 @@ def parse_midi(data, title=""):
 
 
 def _from_symusic(parsed, title):
-    columns, pedals, tracks = [], [], []
-    for track in parsed.tracks:
-        if not len(track.notes):
-            continue
-        if len(track.controls):
-            pedals.append(_pedals(track, len(tracks)))
-        notes = track.notes.numpy()
-        pitch, velocity = notes["pitch"], notes["velocity"]
-        if (pitch < 0).any() or (velocity < 0).any():  # int8 in symusic: wrapped
-            raise ValueError("a pitch or a velocity above 127")
-        if (notes["duration"] < 0).any():
-            raise ValueError("a note ends before it starts")
-        columns.append(
-            notes_array(
-                notes["time"],
-                np.maximum(notes["duration"], 1),
-                pitch,
-                np.maximum(velocity, 1),
-                len(tracks),
-            )
-        )
-        program = int(track.program)
-        tracks.append(Track(track.name.strip("\0 "), program, bool(track.is_drum)))
+    heard = [track for track in parsed.tracks if len(track.notes)]
+    if len(heard) > MOST_TRACKS:
+        raise ValueError(f"{len(heard):,} tracks, at most {MOST_TRACKS:,} are read")
+    pedals = [_pedals(t, i) for i, t in enumerate(heard) if len(t.controls)]
+    tracks = tuple(
+        Track(t.name.strip("\0 "), int(t.program), bool(t.is_drum)) for t in heard
+    )
     return Score(
-        np.concatenate(columns) if columns else notes_array([], [], []),
+        _note_table([track.notes.numpy() for track in heard]),
         ticks_per_quarter=parsed.ticks_per_quarter,
-        tracks=tuple(tracks) or (Track(),),
+        tracks=tracks or (Track(),),
         tempos=_last_at_each_tick(Tempo(t.time, float(t.qpm)) for t in parsed.tempos),
         metres=_last_at_each_tick(
             Metre(m.time, m.numerator, m.denominator) for m in parsed.time_signatures
@@ -103,17 +88,42 @@ def _from_symusic(parsed, title):
     )
 
 
+def _note_table(tracks):
+    """The notes of all tracks as one table, from symusic's columns of each."""
+    notes = np.empty(sum(len(columns["time"]) for columns in tracks), dtype=NOTE)
+    first = 0
+    for index, columns in enumerate(tracks):
+        rows = notes[first : first + len(columns["time"])]
+        rows["start"], rows["duration"] = columns["time"], columns["duration"]
+        # int8 in symusic: what was above 127 is negative there, and above it here.
+        rows["pitch"], rows["velocity"] = columns["pitch"], columns["velocity"]
+        rows["track"] = index
+        first += len(rows)
+    if len(notes):
+        if max(notes["pitch"].max(), notes["velocity"].max()) > 127:
+            raise ValueError("a pitch or a velocity above 127")
+        if notes["duration"].min() < 0:
+            raise ValueError("a note ends before it starts")
+        for name in ("duration", "velocity"):
+            np.maximum(notes[name], 1, out=notes[name])
+    return notes
+
+
 def _pedals(track, index):
     """When controller 64 is at 64 or more; a foot that stays down lifts at the end.
 
     symusic's own list of pedals starts some of them at tick 0, long before the foot.
     """
     controls = track.controls.numpy()
-    pedal = controls["number"] == SUSTAIN
+    pedal = np.flatnonzero(controls["number"] == SUSTAIN)
+    if not len(pedal):
+        return NO_PEDALS
     times, is_down = controls["time"][pedal], controls["value"][pedal] >= 64
     order = np.argsort(times, kind="stable")
     times, is_down = times[order].astype(np.int64), is_down[order]
-    changes = np.flatnonzero(np.diff(is_down, prepend=False))
+    changes = np.flatnonzero(is_down[1:] != is_down[:-1]) + 1
+    if is_down[0]:
+        changes = np.concatenate([[0], changes])
     down, up = times[changes[::2]], times[changes[1::2]]
     if len(up) < len(down):
         up = np.append(up, max(int(track.end()), int(down[-1])))

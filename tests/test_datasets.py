@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from data_pipelines.datasets import numpy_batches, tf_batches
+from data_pipelines.datasets import Feed, numpy_batches, tf_batches
+from data_pipelines.prepare import Settings, prepare
 from data_pipelines.tokenizers.melody import MelodyTokenizer
 from data_pipelines.vocabulary import BOS, EOS, PAD
 from data_pipelines.windows import Augmentation, cut_windows, plan_epoch
@@ -103,3 +104,123 @@ def test_batches_have_few_shapes_and_the_last_is_filled_up():
 def test_nothing_to_learn_from_is_said():
     with pytest.raises(ValueError, match="nothing to learn from"):
         cut_windows([np.array([BOS])], TOKENIZER)
+
+
+def dataset_of(folder, count=60, tokens_a_shard=1024):
+    from test_prepare import small_folder
+
+    settings = Settings(TOKENIZER.spec(), tokens_a_shard=tokens_a_shard)
+    return prepare(small_folder(folder / "music", count), folder / "d", settings)
+
+
+def drained(batches):
+    return [tuple(np.asarray(part) for part in batch) for batch in batches]
+
+
+def test_a_feed_from_disk_gives_each_token_once_in_any_grouping_of_shards(tmp_path):
+    dataset = dataset_of(tmp_path)
+    assert len(dataset.shard_names("train")) > 2
+    wanted = sorted(np.concatenate([piece[1:] for piece in dataset.pieces("train")]))
+    for tokens in (1, 2000, 2**24):
+        feed = Feed(dataset, batch_size=4, length=32, tokens_in_memory=tokens)
+        batches = drained(feed.numpy_epoch(0))
+        assert sorted(np.concatenate([y[m > 0] for _, y, m in batches])) == wanted
+        assert abs(len(batches) - feed.steps()) <= len(feed.shard_groups(0))
+
+
+@pytest.mark.parametrize("tokens", [2000, 2**24])
+@pytest.mark.parametrize("pack", [False, True])
+def test_a_feed_is_the_same_through_tf_data_and_a_function_of_seed_and_epoch(
+    tokens, pack, tmp_path
+):
+    dataset = dataset_of(tmp_path)
+    feed = Feed(
+        dataset, batch_size=4, length=32, seed=9, augmentation=Augmentation(6),
+        pack=pack, tokens_in_memory=tokens,
+    )  # fmt: skip
+    plain, through_tf = drained(feed.numpy_epoch(1)), drained(feed.epoch(1))
+    again = drained(feed.numpy_epoch(1))
+    other = drained(feed.numpy_epoch(2))
+    for one in (through_tf, again):
+        for a, b in zip(plain, one, strict=True):
+            for x, y in zip(a, b, strict=True):
+                np.testing.assert_array_equal(x, y)
+    assert any(
+        a[0].shape != b[0].shape or (a[0] != b[0]).any()
+        for a, b in zip(plain, other, strict=False)
+    )
+
+
+def test_one_group_of_shards_is_in_memory_at_a_time(tmp_path):
+    dataset = dataset_of(tmp_path)
+    feed = Feed(dataset, batch_size=4, length=32, tokens_in_memory=2000)
+    held = set()
+    for _ in feed.numpy_epoch(0):
+        (windows,) = feed._kept.values()
+        held.add(len(windows.ids))
+    assert len(held) > 1 and max(held) <= 2000
+
+
+def test_shards_change_their_order_from_epoch_to_epoch(tmp_path):
+    dataset = dataset_of(tmp_path)
+    feed = Feed(dataset, tokens_in_memory=2000)
+    orders = {tuple(map(tuple, feed.shard_groups(epoch))) for epoch in range(6)}
+    assert len(orders) > 1
+
+
+def test_packing_wastes_nothing_and_asks_nobody_to_predict_a_bos():
+    made = pieces()
+    windows = cut_windows(made, TOKENIZER, length=64, pack=True)
+    plan = plan_epoch(windows, batch_size=8, seed=0, epoch=0)
+    batches = list(numpy_batches(windows, plan))
+    full = sum(m.shape[0] * m.shape[1] for _, _, m in batches)
+    counted = sum(m.sum() for _, _, m in batches)
+    assert counted == sum(len(piece) - 1 for piece in made)
+    assert counted / full > 0.95
+    assert all((y[m > 0] != BOS).all() for _, y, m in batches)
+    padded = batches_of_windows(made)
+    assert padded < counted / full
+
+
+def batches_of_windows(made):
+    windows = cut_windows(made, TOKENIZER, length=64)
+    plan = plan_epoch(windows, batch_size=8, seed=0, epoch=0)
+    masks = [m for _, _, m in numpy_batches(windows, plan)]
+    return sum(m.sum() for m in masks) / sum(m.size for m in masks)
+
+
+def test_every_augmentation_is_heard_and_is_the_tokenizers_own():
+    from data_pipelines.tokenizers.performance import PerformanceTokenizer
+
+    tokenizer = PerformanceTokenizer()
+    on = tokenizer.vocabulary.ids("note_on")[0]
+    off = tokenizer.vocabulary.ids("note_off")[0]
+    wait = tokenizer.vocabulary.ids("time_shift")[0]
+    loud = tokenizer.vocabulary.ids("velocity")[0]
+    piece = [
+        BOS,
+        loud + 15,
+        on + 60,
+        wait + 39,
+        off + 60,
+        on + 120,
+        wait + 79,
+        off + 120,
+        EOS,
+    ]
+    augmentation = Augmentation(3, (0.95, 1.0, 1.05), (0.8, 1.0, 1.2))
+    windows = cut_windows([np.array(piece)] * 400, tokenizer, augmentation=augmentation)
+    plan = plan_epoch(windows, batch_size=8, seed=0, epoch=0)
+    heard = set()
+    for x, _, mask in numpy_batches(windows, plan):
+        heard |= {tuple(row[:7]) for row, real in zip(x, mask, strict=True) if real[0]}
+    expected = {
+        tuple(tokenizer.augmented(piece, k, stretch, loudness)[:7])
+        for k in range(-3, 4)
+        for stretch in augmentation.stretches
+        for loudness in augmentation.loudnesses
+    }
+    assert heard == expected and len(expected) == 7 * 3 * 3
+    quiet = plan_epoch(windows, batch_size=8, seed=0, epoch=0, shuffle=False)
+    x, _, _ = next(iter(numpy_batches(windows, quiet)))
+    assert x[0, :8].tolist() == piece[:8]
