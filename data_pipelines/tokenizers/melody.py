@@ -125,8 +125,10 @@ class MelodyTokenizer:
         shortened = int((end[:-1] > start[1:]).sum())
         end[:-1] = np.minimum(end[:-1], start[1:])
 
-        metre = str(score.metre) if score.metres else None
-        steps_per_bar = steps_in_bar(score.metre)
+        # What decoding will say: a metre that has no token is none, and bars are 4/4.
+        named = bool(score.metres) and str(score.metre) in METRES
+        metre = str(score.metre) if named else None
+        steps_per_bar = steps_in_bar(metre or "4/4")
         empty_bars = int(start[0] // steps_per_bar)
         shift = empty_bars * steps_per_bar
         shift += (start[0] - shift) // LONGEST_OPENING_REST * LONGEST_OPENING_REST
@@ -138,7 +140,7 @@ class MelodyTokenizer:
         if start[0] > 0:
             body[0] = self.rest
         body[start] = self._pitch + pitch
-        head = [BOS, self._metre + (METRES.index(metre) if metre in METRES else 0)]
+        head = [BOS, self._metre + METRES.index(metre)]
         ids = np.concatenate([head, body, [EOS]]).astype(np.int32)
 
         error = _milliseconds_off(score, notes["start"][kept], start + shift)
