@@ -123,9 +123,9 @@ def compose(
     json: Json = False,
 ):
     """Compose a new piece and write it as MIDI, sound and picture."""
-    from studio import commands
+    from studio.commands import making
 
-    commands.compose(
+    making.compose(
         model=model,
         wish={
             "bars": bars,
@@ -175,9 +175,9 @@ def train(
     json: Json = False,
 ):
     """Train a model on your music and write it as a bundle."""
-    from studio import commands
+    from studio.commands import training
 
-    commands.train(
+    training.train(
         folder=folder,
         corpus_names=corpus or [],
         output=output,
@@ -204,9 +204,9 @@ def listen(
     json: Json = False,
 ):
     """Turn a score file into sound (by default out/NAME.wav)."""
-    from studio import commands
+    from studio.commands import making
 
-    commands.listen(
+    making.listen(
         file=file,
         outputs=output,
         engine=engine,
@@ -231,9 +231,9 @@ def inspect(
     json: Json = False,
 ):
     """Tell what is in a file, or what a folder is good for, file by file."""
-    from studio import commands
+    from studio.commands import data
 
-    commands.inspect(
+    data.inspect(
         path=path,
         report=report,
         tokenizer=tokenizer,
@@ -281,9 +281,9 @@ def prepare(
     json: Json = False,
 ):
     """Read a folder once and write it as a dataset of token shards."""
-    from studio import commands
+    from studio.commands import data
 
-    commands.prepare(
+    data.prepare(
         folder=folder,
         output=output,
         settings={
@@ -302,9 +302,9 @@ def prepare(
 @app.command()
 def models(json: Json = False):
     """List the models that are shipped, with their figures."""
-    from studio import commands
+    from studio.commands import training
 
-    commands.models(as_json=json)
+    training.models(as_json=json)
 
 
 @app.command()
@@ -313,9 +313,9 @@ def bench(
     json: Json = False,
 ):
     """Measure speed beside what you would use instead, and record it."""
-    from studio import commands
+    from studio.commands import training
 
-    commands.bench(name=name, as_json=json)
+    training.bench(name=name, as_json=json)
 
 
 def main():

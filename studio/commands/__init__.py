@@ -1,0 +1,1 @@
+"""What each command does: workflows in, sentences and files out."""

@@ -1,0 +1,34 @@
+"""What several commands say in the same words."""
+
+import os
+import shlex
+
+from studio.outputs import sound_facts
+
+
+def command_line(start, options, defaults=None):
+    """A command that a person can paste: every option that is not its default."""
+    from studio.compose import OPTION_NAMES
+
+    words = [start]
+    for name, value in options.items():
+        if value != (defaults or {}).get(name):
+            option = OPTION_NAMES.get(name, name).replace("_", "-")
+            words.append(f"--{option} {shlex.quote(str(value))}")
+    return " ".join(words)
+
+
+def quiet_tensorflow():
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def tell_files(paths, rendering):
+    for path in paths:
+        print(f"  {path}")
+    if rendering:
+        print(f"  ({sound_facts(rendering)})")
+    sound = next((p for p in paths if p.suffix.lower() in (".wav", ".flac")), None)
+    midi = next((p for p in paths if p.suffix.lower() in (".mid", ".midi")), None)
+    if sound:
+        print(f"Play it: open {sound} in any player", end="")
+        print(f", or etude listen {midi} --play" if midi else "")

@@ -1,0 +1,174 @@
+"""`etude train`, `etude models` and `etude bench`."""
+
+import json
+import shlex
+import shutil
+from dataclasses import asdict
+
+from studio.commands.telling import command_line, quiet_tensorflow
+from studio.errors import NothingUsable, WrongUsage
+from studio.outputs import check_folder
+
+DEFAULT_MINUTES = 10.0
+
+
+def train(*, folder, corpus_names, output, recipe, settings, as_json):
+    """`etude train`."""
+    from data_pipelines.music21_corpus import check_corpus_names
+    from studio.gather import gather
+    from studio.progress import TrainingDisplay, progress_bar
+    from studio.recipes import RECIPES
+    from studio.summaries import print_dataset
+    from studio.train import (
+        check_plan,
+        is_held_out,
+        keep_report,
+        measure_floors,
+        prepare_run_folder,
+    )
+
+    if (folder is None) == (not corpus_names):
+        raise WrongUsage(
+            "Name a folder to learn from, or --corpus NAME; one of the two."
+        )
+    if folder is not None and not folder.exists():
+        raise WrongUsage(f"No such file or folder: {folder}")
+    check_corpus_names(corpus_names)
+    if recipe not in RECIPES:
+        raise WrongUsage(
+            f"No recipe is called {recipe!r}. Known: {', '.join(RECIPES)}."
+        )
+    settings = {name: value for name, value in settings.items() if value is not None}
+    if "minutes" not in settings and "epochs" not in settings:
+        settings["minutes"] = DEFAULT_MINUTES
+    settings = RECIPES[recipe].plan | settings
+    check_plan(settings)
+    check_folder(output.parent)
+    run_folder = prepare_run_folder(output)
+    with progress_bar("Reading", quiet=as_json) as on_progress:
+        try:
+            dataset = gather(
+                folder,
+                corpus_names,
+                tokenizer=RECIPES[recipe].tokenizer,
+                on_progress=on_progress,
+            )
+        except NothingUsable as error:
+            keep_refusals(error, run_folder / "report.jsonl")
+            raise
+    keep_report(dataset, run_folder)
+    say = (lambda *_: None) if as_json else print
+    print_dataset(say, dataset, run_folder / "report.jsonl")
+    floors = measure_floors(dataset)
+    say(
+        f"Floors, nats per note: copy {floors.copy:.3f}, unigram {floors.unigram:.3f}, "
+        f"n-gram {floors.ngram:.3f} ({floors.ngram_kind})."
+    )
+    say("Loading Keras ...")
+    quiet_tensorflow()
+    from audio_models.training import Plan
+    from studio.train import train_bundle
+
+    plan = Plan(**settings)
+    with TrainingDisplay(floors, plan, quiet=as_json) as display:
+        bundle, progress = train_bundle(
+            dataset,
+            recipe,
+            plan,
+            output,
+            sources=_sources(folder, corpus_names),
+            command=_command(folder, corpus_names, output, recipe, settings),
+            floors=floors,
+            watch=display.watch,
+        )
+    test = bundle.facts["test"]
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "bundle": str(output),
+                    "held_out": bundle.facts["held_out"],
+                    "test": test,
+                    "floors": asdict(floors),
+                    "steps": progress.step,
+                    "run": str(run_folder),
+                }
+            )
+        )
+        return
+    below = 100 * (1 - test["model"] / test["ngram"])
+    if not is_held_out(dataset):
+        verdict = "of the training music itself; there was nothing to hold back"
+    elif below > 0:
+        verdict = f"{below:.0f}% below the n-gram"
+    else:
+        verdict = f"{-below:.0f}% above the n-gram: train longer (--minutes)"
+    print(f"Test: {test['model']:.3f} nats per note, {verdict}.")
+    print(f"Wrote {output} (card: {output / 'card.md'}; run: {run_folder})")
+    print(f"Hear it: etude compose --model {output}")
+
+
+def keep_refusals(error, report):
+    """Where nothing can be used, the report of it is what the person needs."""
+    if (made := getattr(error.__cause__, "report", None)) is not None:
+        shutil.move(made, report)
+
+
+def _sources(folder, corpus_names):
+    if folder is not None:
+        return [f"the folder {folder.name or folder.resolve().name}"]
+    from studio.sources import source_line
+
+    return [source_line(name) for name in corpus_names]
+
+
+def _command(folder, corpus_names, output, recipe, settings):
+    where = [shlex.quote(str(folder))] if folder is not None else []
+    where += [f"--corpus {name}" for name in corpus_names]
+    options = {"recipe": recipe, **dict(sorted(settings.items())), "output": output}
+    return command_line(" ".join(["etude train", *where]), options)
+
+
+def models(*, as_json):
+    """`etude models`."""
+    from studio.models import DEFAULT_MODEL, open_model, shipped_models
+
+    rows = []
+    for name in shipped_models():
+        facts = open_model(name).facts
+        rows.append({"name": name, "is_default": name == DEFAULT_MODEL, **facts})
+    if as_json:
+        print(json.dumps(rows))
+        return
+    for row in rows:
+        held_out, test = row["held_out"], row.get("test", {})
+        star = "  (the default)" if row["is_default"] else ""
+        print(f"{row['name']}{star}: {row['recipe']}, {row['notes']:,} notes")
+        for source in row["sources"]:
+            print(f"    {source}")
+        figures = test if test else held_out
+        print(
+            f"    nats per note, {'test' if test else 'held out'}: "
+            f"{figures['model']:.3f}; n-gram {figures['ngram']:.3f}, "
+            f"copy {figures['copy']:.3f}, unigram {figures['unigram']:.3f}"
+        )
+
+
+def bench(*, name, as_json):
+    """`etude bench`."""
+    from studio.bench import BENCHMARKS, run
+
+    if name not in BENCHMARKS:
+        raise WrongUsage(
+            f"No benchmark is called {name!r}. Known: {', '.join(BENCHMARKS)}."
+        )
+    rows = run(name)
+    if as_json:
+        print(json.dumps(rows))
+        return
+    for row in rows:
+        print(
+            f"{row['id']}: {row['value']:g}, {row['baseline']} "
+            f"{row['baseline_value']:g}: ratio {row['ratio']:.2f}, "
+            f"target {row['target']:g}"
+        )
