@@ -9,6 +9,7 @@ LARGEST = {
     "num_layers": 64,
     "num_heads": 64,
     "context_length": 65_536,
+    "window": 512,
 }
 
 
@@ -25,15 +26,29 @@ class Weight:
 
 
 def check_limits(architecture):
-    """Raise ValueError where a size is no integer in 1..its largest."""
+    """Raise ValueError where a field is not what it may be.
+
+    A size is an integer in 1..its largest; a field annotated as bool is one; one that
+    the class names in its ``CHOICES`` (field -> tuple of str) is one of those.
+    """
+    choices = getattr(architecture, "CHOICES", {})
     for field in fields(architecture):
-        value = getattr(architecture, field.name)
-        if field.name == "dropout":
-            if not 0 <= value < 1:
-                raise ValueError(f"`dropout` must be in [0, 1). Received: {value}")
-        elif type(value) is not int or not 1 <= value <= LARGEST[field.name]:
+        name, value = field.name, getattr(architecture, field.name)
+        if name == "dropout":
+            if not isinstance(value, (int, float)) or not 0 <= value < 1:
+                raise ValueError(f"`dropout` must be in [0, 1). Received: {value!r}")
+        elif name in choices:
+            if not isinstance(value, str) or value not in choices[name]:
+                raise ValueError(
+                    f"`{name}` must be one of {', '.join(choices[name])}. "
+                    f"Received: {value!r}"
+                )
+        elif field.type is bool:
+            if type(value) is not bool:
+                raise ValueError(f"`{name}` must be true or false. Received: {value!r}")
+        elif type(value) is not int or not 1 <= value <= LARGEST[name]:
             raise ValueError(
-                f"`{field.name}` must be an integer in 1..{LARGEST[field.name]}. "
+                f"`{name}` must be an integer in 1..{LARGEST[name]}. "
                 f"Received: {value!r}"
             )
 

@@ -64,6 +64,14 @@ class Network(keras.Model):
             for name, variable in self._named.items()
         }
 
+    def trained_variables(self):
+        """Name -> variable of each weight."""
+        return dict(self._named)
+
+    def seed_variables(self):
+        """The variables that dropout draws its masks from."""
+        return [self._dropout_seeds.state]
+
     def load_named_weights(self, weights):
         """Take over the arrays of `named_weights`.
 

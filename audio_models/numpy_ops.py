@@ -13,6 +13,7 @@ from numpy import (  # noqa: F401  (the namespace is the point)
     cos,
     cumsum,
     expand_dims,
+    eye,
     flip,
     log,
     matmul,
@@ -39,6 +40,10 @@ from numpy import (  # noqa: F401  (the namespace is the point)
 
 def cast(x, dtype):
     return np.asarray(x).astype(dtype)
+
+
+def relu(x):
+    return np.maximum(x, 0)
 
 
 def sigmoid(x):

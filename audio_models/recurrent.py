@@ -1,25 +1,22 @@
 """Recurrent networks: what was read so far is carried in a state of fixed size."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from audio_models.architecture import Weight, check_limits
 
 
 @dataclass(frozen=True)
-class LSTM:
-    """Stacked long short-term memory over token embeddings.
+class Stacked:
+    """Recurrent layers over token embeddings, and a linear head: all but the cell.
 
-    Args:
-        vocab_size: int, how many token ids there are.
-        embedding_dim: int, width of a token's vector.
-        hidden_dim: int, width of each layer's state.
-        num_layers: int.
-        dropout: float in [0, 1), between layers and before the head, in training.
+    A kind of layer says how many blocks of D stand in its gates (``GATES``), what its
+    states are called, its output first (``STATES``), which weights its loop needs
+    (``LOOP``), how its bias is drawn (``BIAS``), and gives two functions:
 
-    Reference:
-        Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000, its
-        bias starting at 1 (Jozefowicz et al. 2015). Dropout stands between layers
-        only (Zaremba et al. 2014, https://arxiv.org/abs/1409.2329).
+        cell(ops, gates (B, GATES * D), *loop weights, *states (B, D)) -> states
+        sequence(ops, gates (T, B, GATES * D), *loop weights, *states)
+            -> (outputs (T, B, D), states after the last step)
     """
 
     vocab_size: int
@@ -27,30 +24,44 @@ class LSTM:
     hidden_dim: int = 256
     num_layers: int = 2
     dropout: float = 0.0
+    learned_start: bool = False
+
+    GATES: ClassVar[int]
+    STATES: ClassVar[tuple] = ("h",)
+    LOOP: ClassVar[tuple] = ("recurrent",)
+    BIAS: ClassVar[str] = "zeros"
 
     def __post_init__(self):
         check_limits(self)
 
     def weights(self):
-        """Name -> `Weight`, in a fixed order. Gates stand in the order i, f, g, o."""
+        """Name -> `Weight`, in a fixed order."""
         named = {"embedding": Weight((self.vocab_size, self.embedding_dim), "normal")}
         width = self.embedding_dim
-        gates = 4 * self.hidden_dim
+        gates = self.GATES * self.hidden_dim
         for layer in range(self.num_layers):
-            named[f"layer{layer}.input"] = Weight((width, gates))
-            named[f"layer{layer}.recurrent"] = Weight(
-                (self.hidden_dim, gates), "orthogonal"
-            )
-            named[f"layer{layer}.bias"] = Weight((gates,), "forget_gate")
+            name = f"layer{layer}"
+            named[f"{name}.input"] = Weight((width, gates))
+            named[f"{name}.recurrent"] = Weight((self.hidden_dim, gates), "orthogonal")
+            named[f"{name}.bias"] = Weight((gates,), self.BIAS)
+            if "recurrent_bias" in self.LOOP:
+                named[f"{name}.recurrent_bias"] = Weight((gates,), "zeros")
             width = self.hidden_dim
         named["head.kernel"] = Weight((width, self.vocab_size))
         named["head.bias"] = Weight((self.vocab_size,), "zeros")
+        if self.learned_start:
+            for state in self.STATES:
+                shape = (self.num_layers, self.hidden_dim)
+                named[f"start.{state}"] = Weight(shape, "zeros")
         return named
 
     def start(self, ops, batch_size):
-        """The state before the first token: (h, c), each (layers, B, D), zero."""
+        """The state before the first token: one array (layers, B, D) of zeros a state.
+
+        With a learned start, a state is held as its distance from that start.
+        """
         shape = (self.num_layers, batch_size, self.hidden_dim)
-        return ops.zeros(shape, "float32"), ops.zeros(shape, "float32")
+        return tuple(ops.zeros(shape, "float32") for _ in self.STATES)
 
     def forward(self, ops, weights, ids, state=None, dropout=None):
         """Read token ids; give the logits of what comes after each.
@@ -65,30 +76,71 @@ class LSTM:
         Returns:
             (logits (B, T, V), state after the last token).
         """
-        length = ids.shape[1]
-        h, c = self.start(ops, ops.shape(ids)[0]) if state is None else state
+        if state is None:
+            state = self.start(ops, ops.shape(ids)[0])
+        if self.learned_start:
+            begin = [weights[f"start.{name}"][:, None] for name in self.STATES]
+            state = [held + zero for held, zero in zip(state, begin, strict=True)]
         x = ops.take(weights["embedding"], ids, axis=0)  # (B, T, E)
-        last_h, last_c = [], []
+        after = []
         for layer in range(self.num_layers):
-            recurrent = weights[f"layer{layer}.recurrent"]
-            # A tensor, not a variable: the hand-written gradient wants to be told all.
-            recurrent = ops.reshape(recurrent, recurrent.shape)
-            # One product for all steps; what is left to the loop is h times recurrent.
-            gates = ops.matmul(x, weights[f"layer{layer}.input"])
-            gates = gates + weights[f"layer{layer}.bias"]  # (B, T, 4D)
-            if length == 1:
-                last = lstm_cell(ops, gates[:, 0], recurrent, h[layer], c[layer])
-                x = last[0][:, None]
-            else:
-                by_time = ops.transpose(gates, (1, 0, 2))
-                y, last = lstm_sequence(ops, by_time, recurrent, h[layer], c[layer])
-                x = ops.transpose(y, (1, 0, 2))  # (B, T, D)
-            last_h.append(last[0])
-            last_c.append(last[1])
+            before = [held[layer] for held in state]
+            x, last = self._read(ops, weights, f"layer{layer}", x, before)
+            after.append(last)
             if dropout is not None:
                 x = dropout(x)
         logits = ops.matmul(x, weights["head.kernel"]) + weights["head.bias"]
-        return logits, (ops.stack(last_h), ops.stack(last_c))
+        state = tuple(ops.stack(layers) for layers in zip(*after, strict=True))
+        if self.learned_start:
+            state = tuple(held - zero for held, zero in zip(state, begin, strict=True))
+        return logits, state
+
+    def _read(self, ops, weights, name, x, states):
+        # One product for all steps; what is left to the loop is h times recurrent.
+        gates = ops.matmul(x, weights[f"{name}.input"]) + weights[f"{name}.bias"]
+        loop = [weights[f"{name}.{part}"] for part in self.LOOP]
+        # Tensors, not variables: a hand-written gradient wants to be told all.
+        loop = [ops.reshape(weight, weight.shape) for weight in loop]
+        if x.shape[1] == 1:
+            last = self.cell(ops, gates[:, 0], *loop, *states)
+            return last[0][:, None], last
+        by_time = ops.transpose(gates, (1, 0, 2))
+        y, last = self.sequence(ops, by_time, *loop, *states)
+        return ops.transpose(y, (1, 0, 2)), last
+
+
+@dataclass(frozen=True)
+class LSTM(Stacked):
+    """Stacked long short-term memory over token embeddings.
+
+    Gates stand in the order i, f, g, o.
+
+    Args:
+        vocab_size: int, how many token ids there are.
+        embedding_dim: int, width of a token's vector.
+        hidden_dim: int, width of each layer's state.
+        num_layers: int.
+        dropout: float in [0, 1), between layers and before the head, in training.
+        learned_start: bool, whether the state before the first token is learnt (one
+            vector a layer and state, at first zero) or zero.
+
+    Reference:
+        Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000, its
+        bias starting at 1 (Jozefowicz et al. 2015). Dropout stands between layers
+        only (Zaremba et al. 2014, https://arxiv.org/abs/1409.2329).
+    """
+
+    GATES = 4
+    STATES = ("h", "c")
+    BIAS = "forget_gate"
+
+    def cell(self, ops, gates, recurrent, h, c):
+        """One step of one layer: see `lstm_cell`."""
+        return lstm_cell(ops, gates, recurrent, h, c)
+
+    def sequence(self, ops, gates, recurrent, h, c):
+        """All steps of one layer: see `lstm_sequence`."""
+        return lstm_sequence(ops, gates, recurrent, h, c)
 
 
 def lstm_cell(ops, gates, recurrent, h, c):

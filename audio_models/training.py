@@ -1,14 +1,24 @@
-"""The training run: schedule, clipping, early stop, progress, the best weights kept."""
+"""The training run: schedule, clipping, early stop, checkpoints, exact resume."""
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import keras
 import numpy as np
+from keras import ops
+
+from audio_models.checkpoint import (
+    BadCheckpoint,
+    Checkpoint,
+    load_checkpoint,
+    remove_leftovers,
+    save_checkpoint,
+)
 
 WARM_UP = 0.03  # share of the run in which the learning rate climbs
 CHECKS = 12  # a run bounded in minutes looks at the held-out pieces this often, or more
+BETA_2 = 0.98
 
 
 @dataclass(frozen=True)
@@ -17,7 +27,9 @@ class Plan:
 
     ``learning_rate`` is the peak: it climbs over the first 3% of the run, then falls
     along a cosine to a tenth. ``patience`` counts looks at the held-out pieces without
-    a new best.
+    a new best. ``accumulate`` batches make one step of the optimizer. ``precision`` is
+    that of the products; weights and loss stay float32. ``checkpoint_minutes`` lie
+    between checkpoints, beside those at each look.
     """
 
     minutes: float | None = None
@@ -27,8 +39,12 @@ class Plan:
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     clip_norm: float = 1.0
+    label_smoothing: float = 0.0
+    accumulate: int = 1
+    precision: str = "float32"
     max_shift: int = 6
     patience: int = 4
+    checkpoint_minutes: float = 2.0
     seed: int = 0
 
 
@@ -38,6 +54,7 @@ class Progress:
 
     step: int = 0
     epoch: int = 0
+    batch: int = 0  # how many batches of this epoch have been learnt from
     loss: float = math.nan
     tokens_per_second: float = 0.0
     share_done: float = 0.0
@@ -47,84 +64,139 @@ class Progress:
 
 
 class NotFinite(ArithmeticError):
-    """The loss is no longer a number."""
+    """The loss is no longer a number. ``epoch`` and ``batch`` say where."""
+
+    def __init__(self, message, epoch=0, batch=0):
+        super().__init__(message)
+        self.epoch, self.batch = epoch, batch
 
 
-def train(network, plan, train_epoch, steps_per_epoch, evaluate, *, watch=None):
+class NextTokenLoss(keras.losses.Loss):
+    """Cross-entropy of the token that comes, in nats, over real tokens alone.
+
+    Args:
+        smoothing: float in [0, 1), the share of the target's mass that is spread over
+            the vocabulary (Szegedy et al. 2016, section 7).
+    """
+
+    def __init__(self, smoothing=0.0):
+        super().__init__(reduction="mean_with_sample_weight")
+        self.smoothing = smoothing
+
+    def call(self, y_true, y_pred):
+        logits = ops.cast(y_pred, "float32")  # (B, T, V)
+        nats = ops.sparse_categorical_crossentropy(y_true, logits, from_logits=True)
+        if not self.smoothing:
+            return nats
+        spread = -ops.mean(ops.log_softmax(logits, axis=-1), axis=-1)
+        return (1 - self.smoothing) * nats + self.smoothing * spread
+
+
+def compiled(network, plan):
+    """Compile a network for a plan; gives its optimizer, ready to take a state over."""
+    optimizer = keras.optimizers.AdamW(
+        plan.learning_rate,
+        weight_decay=plan.weight_decay,
+        global_clipnorm=plan.clip_norm,
+        beta_2=BETA_2,
+        gradient_accumulation_steps=plan.accumulate if plan.accumulate > 1 else None,
+    )
+    network.compile(
+        optimizer,
+        NextTokenLoss(plan.label_smoothing),
+        jit_compile=True,  # one program a shape: 2-3 times the speed on two cores
+    )
+    optimizer.build(network.trainable_variables)
+    return optimizer
+
+
+def train(
+    network,
+    plan,
+    train_epoch,
+    steps_per_epoch,
+    evaluate,
+    *,
+    watch=None,
+    checkpoint=None,
+    resume=False,
+):
     """Teach a network what comes next, and leave it with its best weights.
 
     Args:
         network: `network.Network`.
         plan: `Plan`.
-        train_epoch: function of an epoch's number, giving its batches (x, y, mask).
+        train_epoch: function of (an epoch's number, how many of its batches to skip),
+            giving its batches (x, y, mask), always the same ones.
         steps_per_epoch: int.
         evaluate: function of the network, giving held-out nats a note.
-        watch: function of (`Progress`, event), event being "step", "best", "checked"
-            or "done"; on "best" the network holds weights worth keeping.
+        watch: function of (`Progress`, event), event being "step", "best", "checked",
+            "saved" or "done"; on "best" the network holds weights worth keeping.
+        checkpoint: Path where the state is kept, or None.
+        resume: bool. Go on from the checkpoint, exactly: on a CPU the weights are those
+            of a run that was never interrupted, if it is bounded in epochs; one bounded
+            in minutes follows the clock.
 
     Returns:
         `Progress` at the end; ``history`` has a row for each look at held-out pieces.
 
     Raises:
         NotFinite: if the loss becomes NaN or infinite.
-        KeyboardInterrupt: as it came, with the best weights put back first.
+        BadCheckpoint: if there is none to resume from, or of another plan.
+        KeyboardInterrupt: as it came, after a last checkpoint, with the best weights
+            put back first.
     """
     optimizer = compiled(network, plan)
-    run = _Run(network, plan, steps_per_epoch, evaluate, watch or (lambda *_: None))
+    told = watch or (lambda *_: None)
+    run = _Run(network, plan, steps_per_epoch, evaluate, told, checkpoint)
+    if resume:
+        run.take_over(load_checkpoint(checkpoint))
+    progress = run.progress
     try:
-        for epoch in range(plan.epochs):
-            run.progress.epoch = epoch
-            for batch in train_epoch(epoch):
+        while progress.epoch < plan.epochs and not run.is_over:
+            for batch in train_epoch(progress.epoch, progress.batch):
                 optimizer.learning_rate.assign(_rate(plan, run.share_done()))
                 run.learn(batch)
                 if run.is_out_of_time():
                     break
                 if run.is_check_due():
                     run.check()
+                elif run.is_checkpoint_due():
+                    run.save()
             if run.is_out_of_time() or not run.just_checked():
-                run.check()
-            if run.is_out_of_time() or run.stale >= plan.patience:
-                break
+                run.check(is_epoch_over=True)
+            else:
+                run.end_epoch()
+    except KeyboardInterrupt:
+        run.save()
+        raise
     finally:
         run.put_back_best()
     run.tell("done")
-    return run.progress
-
-
-def compiled(network, plan):
-    """Compile a network for a plan; gives its optimizer."""
-    optimizer = keras.optimizers.AdamW(
-        plan.learning_rate,
-        weight_decay=plan.weight_decay,
-        global_clipnorm=plan.clip_norm,
-        beta_2=0.98,
-    )
-    network.compile(
-        optimizer,
-        keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, reduction="mean_with_sample_weight"
-        ),
-        jit_compile=True,  # one program a shape: 2-3 times the speed on two cores
-    )
-    return optimizer
+    return progress
 
 
 class _Run:
-    def __init__(self, network, plan, steps_per_epoch, evaluate, watch):
+    def __init__(self, network, plan, steps_per_epoch, evaluate, watch, checkpoint):
         self.network, self.plan, self.evaluate, self.watch = (
             network, plan, evaluate, watch,
         )  # fmt: skip
+        self.checkpoint = checkpoint
         self.total_steps = plan.epochs * steps_per_epoch
         self.limit = plan.minutes * 60 if plan.minutes else math.inf
         self.progress = Progress()
-        self.started = self.last_check = time.monotonic()
+        self.started = self.last_check = self.last_save = time.monotonic()
+        self.before = 0.0  # seconds that earlier parts of the run took
         self.checked_at_step = 0
         self.stale = 0
+        self.is_over = False
         self.best_weights = None
         self.recent = []  # (seconds, tokens) of the last steps
+        if checkpoint is not None:
+            remove_leftovers(checkpoint)
 
     def elapsed(self):
-        return time.monotonic() - self.started
+        return self.before + time.monotonic() - self.started
 
     def share_done(self):
         by_steps = self.progress.step / max(1, self.total_steps)
@@ -136,6 +208,12 @@ class _Run:
     def is_check_due(self):
         return time.monotonic() - self.last_check >= self.limit / CHECKS
 
+    def is_checkpoint_due(self):
+        waited = time.monotonic() - self.last_save
+        return self.checkpoint is not None and waited >= (
+            60 * self.plan.checkpoint_minutes
+        )
+
     def just_checked(self):
         if self.limit == math.inf or self.best_weights is None:
             return self.checked_at_step == self.progress.step
@@ -145,13 +223,16 @@ class _Run:
         x, y, mask = batch
         began = time.monotonic()
         loss = float(self.network.train_on_batch(x, y, sample_weight=mask))
+        progress = self.progress
         if not math.isfinite(loss):
             raise NotFinite(
-                f"The loss is {loss} at step {self.progress.step}. "
-                "Lower the learning rate (--learning-rate)."
+                f"The loss is {loss} at step {progress.step}. "
+                "Lower the learning rate (--learning-rate).",
+                progress.epoch,
+                progress.batch,
             )
-        progress = self.progress
         progress.step += 1
+        progress.batch += 1
         steady = min(0.98, 1 - 1 / progress.step)
         before = 0.0 if progress.step == 1 else progress.loss
         progress.loss = steady * before + (1 - steady) * loss
@@ -164,7 +245,8 @@ class _Run:
         progress.seconds_left = self.elapsed() * (1 - done) / done
         self.tell("step")
 
-    def check(self):
+    def check(self, *, is_epoch_over=False):
+        """Look at the held-out pieces; keep the weights if they are the best."""
         progress = self.progress
         held_out = float(self.evaluate(self.network))
         self.last_check, self.checked_at_step = time.monotonic(), progress.step
@@ -184,6 +266,18 @@ class _Run:
         else:
             self.stale += 1
         self.tell("checked")
+        if is_epoch_over:
+            self.end_epoch()
+        else:
+            self.save()
+
+    def end_epoch(self):
+        out_of_patience = self.stale >= self.plan.patience
+        self.is_over = self.is_out_of_time() or out_of_patience
+        if not self.is_out_of_time():
+            self.progress.epoch += 1
+            self.progress.batch = 0
+        self.save()
 
     def put_back_best(self):
         if self.best_weights is not None:
@@ -191,6 +285,91 @@ class _Run:
 
     def tell(self, event):
         self.watch(self.progress, event)
+
+    def save(self):
+        """Leave a checkpoint, if the run keeps any."""
+        self.last_save = time.monotonic()
+        if self.checkpoint is None:
+            return
+        progress = {
+            name: value
+            for name, value in asdict(self.progress).items()
+            if name in ("step", "epoch", "batch", "loss", "history")
+        }
+        facts = {
+            "plan": asdict(self.plan),
+            "total_steps": self.total_steps,
+            "progress": progress,
+            "best": None if self.best_weights is None else self.progress.best,
+            "stale": self.stale,
+            "is_over": self.is_over,
+            "checked_at_step": self.checked_at_step,
+            "seconds": self.elapsed(),
+        }
+        save_checkpoint(self.checkpoint, Checkpoint(self._arrays(), facts))
+        self.tell("saved")
+
+    def _variables(self):
+        """Name -> variable, of all that a step reads and changes."""
+        network = self.network
+        named = {f"weight/{n}": v for n, v in network.trained_variables().items()}
+        for number, variable in enumerate(network.optimizer.variables):
+            named[f"optimizer/{number:05d}"] = variable
+        for number, variable in enumerate(network.seed_variables()):
+            named[f"seed/{number}"] = variable
+        return named
+
+    def _arrays(self):
+        arrays = {n: ops.convert_to_numpy(v) for n, v in self._variables().items()}
+        best = self.best_weights or {}
+        return arrays | {f"best/{name}": array for name, array in best.items()}
+
+    def take_over(self, checkpoint):
+        """Stand where `save` left a run.
+
+        Raises:
+            BadCheckpoint: if that was another run.
+        """
+        facts, arrays = checkpoint.facts, checkpoint.arrays
+        _check_same_plan(facts["plan"], asdict(self.plan))
+        if facts["total_steps"] != self.total_steps and self.limit == math.inf:
+            raise BadCheckpoint(
+                f"The checkpoint is of a run of {facts['total_steps']} steps, this one "
+                f"has {self.total_steps}: the music has changed."
+            )
+        variables = self._variables()
+        mine = {name for name in arrays if not name.startswith("best/")}
+        if mine != set(variables):
+            raise BadCheckpoint("The checkpoint is of another model.")
+        for name, variable in variables.items():
+            if tuple(variable.shape) != arrays[name].shape:
+                raise BadCheckpoint(
+                    f"The checkpoint is of another model: {name} has shape "
+                    f"{arrays[name].shape}, here {tuple(variable.shape)}."
+                )
+            variable.assign(arrays[name])
+        for name, value in facts["progress"].items():
+            setattr(self.progress, name, value)
+        self.stale, self.is_over = facts["stale"], facts["is_over"]
+        self.checked_at_step = facts["checked_at_step"]
+        self.before = facts["seconds"]
+        if facts["best"] is not None:
+            self.progress.best = facts["best"]
+            self.best_weights = {
+                name.removeprefix("best/"): array
+                for name, array in arrays.items()
+                if name.startswith("best/")
+            }
+
+
+def _check_same_plan(theirs, ours):
+    may_differ = {"minutes", "checkpoint_minutes"}
+    for name, value in ours.items():
+        if name not in may_differ and theirs.get(name) != value:
+            raise BadCheckpoint(
+                f"The checkpoint is of a run with {name}={theirs.get(name)!r}, "
+                f"this one has {value!r}: start it without --resume."
+            )
 
 
 def _rate(plan, share):
@@ -212,7 +391,7 @@ def log_likelihood(network, batches):
     """
     nats, tokens = 0.0, 0
     for x, y, mask in batches:
-        logits = network.predict_on_batch(x)
+        logits = np.asarray(network.predict_on_batch(x), dtype="float32")
         top = logits.max(axis=-1, keepdims=True)
         total = np.log(np.exp(logits - top).sum(axis=-1)) + top[..., 0]
         chosen = np.take_along_axis(logits, np.asarray(y)[..., None], axis=-1)[..., 0]

@@ -127,9 +127,7 @@ def read_sound(path):
     path = Path(path)
     try:
         size = _size_of_regular(path)
-        # By its descriptor: soundfile trusts the name of a file, and we do not.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        with open(descriptor, "rb") as file:
+        with _SoundBytes(io.FileIO(path)) as file:
             excess = _promised_excess(file, size)
             file.seek(0)
             with soundfile.SoundFile(file) as sound:
@@ -254,6 +252,19 @@ def mu_law_decode(codes, mu=255):
     compressed = 2 * np.asarray(codes, dtype=np.float64) / mu - 1
     magnitude = np.expm1(np.abs(compressed) * np.log1p(mu)) / mu
     return (np.sign(compressed) * magnitude).astype(np.float32)
+
+
+class _SoundBytes(io.BufferedReader):
+    """The bytes of a file, as libsndfile asks for them through soundfile."""
+
+    name = ""  # soundfile would believe the suffix of one
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        """As ever; but a broken header may send us before the beginning: stay then."""
+        try:
+            return super().seek(offset, whence)
+        except OSError:
+            return self.tell()
 
 
 def _is_finite(samples):

@@ -104,15 +104,46 @@ class Feed:
     tokens_in_memory: int = TOKENS_IN_MEMORY
     _kept: dict = field(default_factory=dict, repr=False, compare=False)
 
-    def epoch(self, number):
-        """The batches of one epoch, through tf.data."""
-        for windows, plan in self._groups(number):
+    def epoch(self, number, first=0):
+        """The batches of one epoch from batch `first` on, through tf.data."""
+        for windows, plan in self._left_of(number, first):
             yield from tf_batches(windows, plan)
 
-    def numpy_epoch(self, number):
+    def numpy_epoch(self, number, first=0):
         """The same batches in the same order, without TensorFlow."""
-        for windows, plan in self._groups(number):
+        for windows, plan in self._left_of(number, first):
             yield from numpy_batches(windows, plan)
+
+    def _left_of(self, epoch, first):
+        for windows, plan in self._groups(epoch):
+            if first < len(plan):
+                yield windows, plan[first:]
+            first = max(0, first - len(plan))
+
+    def origins(self, epoch, batch):
+        """Where the examples of a batch come from.
+
+        Returns:
+            list of str, ``"train-00000, record 7"`` for each example in it.
+        """
+        for names, (windows, plan) in zip(
+            self.shard_groups(epoch), self._groups(epoch), strict=True
+        ):
+            if batch < len(plan):
+                rows = [row for row in plan[batch].rows.tolist() if row != NO_ROW]
+                return [self._origin(names, windows.starts[row]) for row in rows]
+            batch -= len(plan)
+        return []
+
+    def _origin(self, names, start):
+        for name in names:
+            shard = self.dataset.shard(name)
+            if start < len(shard.ids):
+                ends = shard.index["start"] + shard.index["length"]
+                record = int(np.searchsorted(ends, start, side="right"))
+                return f"{name}, record {record}"
+            start -= len(shard.ids)
+        return ""
 
     def steps(self):
         """About how many batches an epoch has; exactly, where one group holds all."""

@@ -7,6 +7,7 @@ only inside a worker, after a look at their size.
 import io
 import tempfile
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def parse_with_music21(data, form, title=""):
     """
     if form == "mxl":
         data, form = _inflated(data), "musicxml"
-    if form == "musicxml" and b"<!ENTITY" in data:
+    # Without the zeros of UTF-16 and UTF-32, which XML parsers read as well.
+    if form == "musicxml" and b"<!ENTITY" in data.replace(b"\0", b""):
         raise UnreadableMusic("it declares XML entities, which music never needs")
     from music21 import converter, exceptions21, stream
 
@@ -80,7 +82,9 @@ def _inflated(data):
                 raise UnreadableMusic("a zip file without a score in it")
             with archive.open(names[0]) as member:
                 inflated = member.read(LARGEST_INFLATED + 1)
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError
+    ) as error:  # fmt: skip
         raise UnreadableMusic(f"a damaged zip file: {error}") from None
     except RuntimeError as error:  # encrypted
         raise UnreadableMusic(f"the zip file cannot be opened: {error}") from None

@@ -171,7 +171,26 @@ def train(
     window: Annotated[
         int | None, typer.Option(help="Tokens of music in a training example.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the first weights and the order.")] = 0,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="Share of each target spread over all tokens.")
+    ] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Batches that make one step of the optimizer.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float32, or bfloat16 on a GPU that has it.")
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(help="Stop after so many looks without a better held-out loss."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the first weights and the order. Default 0.")
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with the interrupted run of this bundle."),
+    ] = False,
     json: Json = False,
 ):
     """Train a model on your music and write it as a bundle."""
@@ -188,8 +207,13 @@ def train(
             "learning_rate": learning_rate,
             "batch_size": batch_size,
             "window": window,
+            "label_smoothing": label_smoothing,
+            "accumulate": accumulate,
+            "precision": precision,
+            "patience": patience,
             "seed": seed,
         },
+        resume=resume,
         as_json=json,
     )
 

@@ -21,11 +21,13 @@ from data_pipelines.midi import midi_bytes
 from data_pipelines.tokenizers.melody import METRES
 from data_pipelines.windows import Augmentation, cut_windows, plan_epoch
 from studio.compose import UNNAMED_METRE, Wish, compose
-from studio.errors import Interrupted, WrongUsage
+from studio.errors import Interrupted, NothingUsable, WrongUsage
 from studio.recipes import RECIPES
 
 EVALUATION_LENGTH = 2048  # tokens of context when held-out pieces are weighed
 HELD_OUT_TOKENS = 2**21  # a larger split is sampled when a model is weighed on it
+PRECISIONS = ("float32", "bfloat16")
+RUN, CHECKPOINT = "run.json", "checkpoint"
 COUNTED_TOKENS = 2**23  # and what the n-gram counts
 
 
@@ -109,7 +111,16 @@ def nats_per_note(network, pieces, tokenizer, length=EVALUATION_LENGTH):
 
 
 def train_bundle(
-    dataset, recipe_name, plan, output, *, sources, command, floors, watch=None
+    dataset,
+    recipe_name,
+    plan,
+    output,
+    *,
+    sources,
+    command,
+    floors,
+    watch=None,
+    resume=False,
 ):
     """Train a recipe on a dataset, and leave a bundle.
 
@@ -122,23 +133,26 @@ def train_bundle(
         sources: list of str, where the music came from, for the card.
         command: str, what rebuilds the bundle, for the card.
         floors: `Floors` of the dataset.
-        watch: as for `audio_models.training.train`.
+        watch, resume: as for `audio_models.training.train`.
 
     Returns:
         (`Bundle`, `Progress`).
     """
     from audio_models.network import Network
-    from audio_models.training import train
+    from audio_models.training import NotFinite, train
 
     recipe = RECIPES[recipe_name]
     tokenizer = dataset.tokenizer
     output = Path(output)
     run_folder = prepare_run_folder(output)
-    clear_run(run_folder)
+    if not resume:
+        clear_run(run_folder)
     keep_report(dataset, run_folder)
+    write_run(run_folder, dataset, recipe_name, plan, command)
     architecture = MODELS[recipe.model](vocab_size=tokenizer.vocab_size, **recipe.sizes)
     length = getattr(architecture, "context_length", EVALUATION_LENGTH)
-    network = Network(architecture, seed=plan.seed)
+    policy = "float32" if plan.precision == "float32" else f"mixed_{plan.precision}"
+    network = Network(architecture, seed=plan.seed, dtype=policy)
     feed = Feed(
         dataset,
         batch_size=plan.batch_size,
@@ -176,9 +190,15 @@ def train_bundle(
             feed.steps(),
             held_out,
             watch=keep,
+            checkpoint=run_folder / CHECKPOINT,
+            resume=resume,
         )
     except KeyboardInterrupt:
-        raise Interrupted(_what_was_kept(run_folder)) from None
+        raise Interrupted(_what_was_kept(run_folder, output)) from None
+    except NotFinite as error:
+        where = feed.origins(error.epoch, error.batch)
+        read = "; ".join(where[:4]) + (" ..." if len(where) > 4 else "")
+        raise NothingUsable(f"{error} It was reading {read}.") from None
     facts["test"] = {"model": held_out(network, "test")}
     facts["test"] |= asdict(measure_floors(dataset, "test"))
     facts["trained_minutes"] = round((time.monotonic() - began) / 60, 1)
@@ -194,11 +214,47 @@ def share_of_repeated_bars(scores):
     return round(float(repeated / max(1, bars)), 4)
 
 
-def _what_was_kept(run_folder):
+def _what_was_kept(run_folder, output):
     best = run_folder / "best.bundle"
-    if (best / "SHA256SUMS").is_file():
-        return f"interrupted; the best weights so far are the bundle {best}"
-    return "interrupted before the first look at held-out music; nothing was kept"
+    kept = f"; the best weights so far are the bundle {best}" if best.is_dir() else ""
+    return f"interrupted{kept}; go on: etude train --resume -o {output}"
+
+
+def write_run(run_folder, dataset, recipe_name, plan, command):
+    """Leave what a run is made of beside it: ``run.json``."""
+    names = ("etude", "keras", "numpy", "tensorflow-cpu", "tensorflow")
+    about = {
+        "recipe": recipe_name,
+        "plan": asdict(plan),
+        "command": command,
+        "dataset": dataset.manifest["checksum"],
+        "versions": {name: found for name in names if (found := _version(name))},
+    }
+    write_whole(run_folder / RUN, (json.dumps(about, indent=1) + "\n").encode())
+
+
+def _version(name):
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def run_to_resume(output):
+    """What ``OUTPUT.run/run.json`` tells of a run that was interrupted, as a dict.
+
+    Raises:
+        WrongUsage: if there is no run there, or none that left a checkpoint.
+    """
+    run_folder = output.with_name(output.name + ".run")
+    try:
+        about = json.loads((run_folder / RUN).read_text())
+        plan = dict(about["plan"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise WrongUsage(f"{run_folder} holds no run to resume.") from None
+    if not (run_folder / CHECKPOINT).exists():
+        raise WrongUsage(f"{run_folder} holds no checkpoint: start without --resume.")
+    return about | {"plan": plan}
 
 
 def finished(architecture, weights, tokenizer, facts):
@@ -221,7 +277,15 @@ def check_plan(settings):
         "batch_size": (1, 4096),
         "window": (8, 8192),
         "seed": (0, 2**31 - 1),
+        "patience": (1, 100_000),
+        "accumulate": (1, 4096),
+        "label_smoothing": (0, 0.9),
     }
+    precision = settings.get("precision", PRECISIONS[0])
+    if precision not in PRECISIONS:
+        raise WrongUsage(
+            f"`precision` must be one of {', '.join(PRECISIONS)}. Received: {precision!r}"
+        )
     for name, (low, high) in ranges.items():
         if name in settings and not low <= settings[name] <= high:
             raise WrongUsage(
@@ -246,7 +310,8 @@ def clear_run(run_folder):
     if best.is_dir():
         check_replaceable(best)
         shutil.rmtree(best)
-    (run_folder / "history.json").unlink(missing_ok=True)
+    for name in ("history.json", CHECKPOINT, RUN):
+        (run_folder / name).unlink(missing_ok=True)
 
 
 def keep_report(dataset, run_folder):

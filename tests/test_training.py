@@ -2,12 +2,24 @@
 
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
-from conftest import etude, tune
+from conftest import ROOT, etude, tune
 
 from audio_models.bundle import load_bundle
+from audio_models.checkpoint import (
+    BadCheckpoint,
+    Checkpoint,
+    load_checkpoint,
+    remove_leftovers,
+    save_checkpoint,
+)
 from audio_models.network import Network
 from audio_models.recurrent import LSTM
 from audio_models.training import NotFinite, Plan, log_likelihood, train
@@ -47,7 +59,7 @@ def test_training_lowers_the_held_out_loss_and_keeps_the_best_weights():
     before = held_out(net)
     plan = Plan(epochs=8, learning_rate=1e-2)
     progress = train(
-        net, plan, lambda _: feed, 10, held_out, watch=lambda p, e: heard.append(e)
+        net, plan, lambda *_: feed, 10, held_out, watch=lambda p, e: heard.append(e)
     )
     assert before == pytest.approx(math.log(12), rel=0.1)
     assert progress.best < 0.2
@@ -60,14 +72,14 @@ def test_training_lowers_the_held_out_loss_and_keeps_the_best_weights():
 def test_patience_stops_a_run_that_no_longer_improves():
     looks = iter([3.0, 2.0, 2.5, 2.6, 2.7, 0.0])
     plan = Plan(epochs=6, patience=3, learning_rate=1e-6)
-    progress = train(network(), plan, lambda _: [batch()], 1, lambda _: next(looks))
+    progress = train(network(), plan, lambda *_: [batch()], 1, lambda _: next(looks))
     assert [row["held_out"] for row in progress.history] == [3.0, 2.0, 2.5, 2.6, 2.7]
     assert progress.best == 2.0
 
 
 def test_a_run_bounded_in_minutes_ends_near_them():
     plan = Plan(minutes=0.05, epochs=10**6, patience=10**6)
-    progress = train(network(), plan, lambda _: [batch()], 1, lambda _: 1.0)
+    progress = train(network(), plan, lambda *_: [batch()], 1, lambda _: 1.0)
     assert 2.5 < progress.history[-1]["seconds"] < 30
 
 
@@ -80,7 +92,7 @@ def test_a_loss_that_is_no_number_stops_the_run_with_its_cause():
     with pytest.raises(
         NotFinite, match=r"The loss is (nan|inf) at step 0\..*--learning"
     ):
-        train(net, Plan(), lambda _: [batch()], 1, lambda _: 1.0)
+        train(net, Plan(), lambda *_: [batch()], 1, lambda _: 1.0)
 
 
 def test_log_likelihood_counts_real_tokens_alone():
@@ -184,3 +196,195 @@ def test_an_interrupted_run_leaves_its_best_weights(folder_of_tunes, tmp_path):
     assert "interrupted" in errors and "Traceback" not in errors
     assert "best.bundle" in errors
     assert load_bundle(best).architecture.hidden_dim == 256
+
+
+RUN_UNTIL_KILLED = """
+import hashlib, os, sys
+from pathlib import Path
+import numpy as np
+from audio_models.network import Network
+from audio_models.recurrent import LSTM
+from audio_models.training import Plan, train
+from data_pipelines.datasets import Feed
+from data_pipelines.shards import open_dataset
+from data_pipelines.windows import Augmentation
+
+dataset, folder, pause = open_dataset(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+plan = Plan(epochs=3, batch_size=4, window=32, learning_rate=3e-3, patience=9,
+            checkpoint_minutes=0.0 if pause == "often" else 1e9, accumulate=2,
+            label_smoothing=0.1)
+net = Network(LSTM(dataset.tokenizer.vocab_size, 8, 16, 2, dropout=0.3), seed=1)
+feed = Feed(dataset, batch_size=4, length=32, seed=1, augmentation=Augmentation(6),
+            tokens_in_memory=3000)
+losses = []
+
+def watch(progress, event):
+    if event == "step":
+        print(f"step {progress.step} {progress.loss!r}", flush=True)
+
+def held_out(network):
+    from audio_models.training import log_likelihood
+    feed = Feed(dataset, "valid", batch_size=4, length=32)
+    nats, tokens = log_likelihood(network, feed.numpy_epoch(0))
+    return -nats / tokens
+
+print("ready", flush=True)
+done = train(net, plan, feed.epoch, feed.steps(), held_out, watch=watch,
+             checkpoint=folder / "checkpoint", resume=(folder / "checkpoint").exists())
+weights = net.named_weights()
+digest = hashlib.sha256(b"".join(weights[n].tobytes() for n in sorted(weights)))
+rows = [(r["epoch"], r["step"], r["loss"], r["held_out"]) for r in done.history]
+print("final", digest.hexdigest(), rows, flush=True)
+"""
+
+
+def run_until(kill_after, dataset, folder, script, pause="often"):
+    """Run the script; SIGKILL it when it tells of a step. Gives its last words."""
+    process = subprocess.Popen(
+        [sys.executable, script, dataset, folder, pause],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    steps, last = {}, ""
+    for line in process.stdout:
+        last = line.strip()
+        if last.startswith("step"):
+            _, number, loss = last.split()
+            steps[int(number)] = loss
+            if kill_after is not None and len(steps) >= kill_after:
+                process.send_signal(signal.SIGKILL)
+                break
+    process.communicate()
+    return steps, last if last.startswith("final") else ""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+def test_g9_killed_at_any_batch_a_run_resumes_to_the_same_weights_bit_for_bit(tmp_path):
+    from test_prepare import SETTINGS, small_folder
+
+    from data_pipelines.prepare import prepare
+
+    prepare(small_folder(tmp_path / "music", 60), tmp_path / "d", SETTINGS)
+    script = tmp_path / "run.py"
+    script.write_text(RUN_UNTIL_KILLED)
+    (tmp_path / "whole").mkdir()
+    losses, unbroken = run_until(None, tmp_path / "d", tmp_path / "whole", script)
+    assert unbroken and len(losses) > 60
+    rng = np.random.default_rng(9)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    kills, final = 0, ""
+    while not final:
+        kill_after = int(rng.integers(1, len(losses) // 4)) if kills < 3 else None
+        steps, final = run_until(kill_after, tmp_path / "d", broken, script)
+        kills += not final
+        for number, loss in steps.items():
+            assert losses[number] == loss, f"the loss of step {number} differs"
+    assert final == unbroken
+    assert kills >= 3
+    print(f"G9: {kills} kills, {len(losses)} losses and the final weights identical")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+def test_g10_two_hundred_kills_while_writing_leave_a_complete_checkpoint(tmp_path):
+    script = tmp_path / "write.py"
+    script.write_text(
+        "import sys, itertools, numpy as np\n"
+        "from audio_models.checkpoint import *\n"
+        "path = sys.argv[1]\n"
+        "print('ready', flush=True)\n"
+        "for n in itertools.count(int(sys.argv[2])):\n"
+        "    arrays = {'a': np.full(300_000, n, 'float32')}\n"
+        "    save_checkpoint(path, Checkpoint(arrays, {'n': n}))\n"
+    )
+    path, rng, last = tmp_path / "checkpoint", np.random.default_rng(10), 0
+    save_checkpoint(path, Checkpoint({"a": np.zeros(300_000, "float32")}, {"n": 0}))
+    mid_write = 0
+    for _ in range(200):
+        process = subprocess.Popen(
+            [sys.executable, script, path, str(last + 1)],
+            stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        process.stdout.readline()
+        time.sleep(rng.uniform(0, 0.02))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        mid_write += len(list(tmp_path.glob(".checkpoint.*"))) > 0
+        remove_leftovers(path)
+        found = load_checkpoint(path)
+        assert (found.arrays["a"] == found.facts["n"]).all()
+        assert found.facts["n"] >= last
+        last = found.facts["n"]
+    assert not list(tmp_path.glob(".checkpoint.*"))
+    assert mid_write > 20
+    print(f"G10: 200 of 200 complete, {mid_write} killed with a file half written")
+
+
+@pytest.mark.parametrize("place", [0, 5, 30, 60, -1])
+def test_a_damaged_checkpoint_is_refused(place, tmp_path):
+    path = tmp_path / "checkpoint"
+    save_checkpoint(path, Checkpoint({"a": np.arange(9.0)}, {"n": 1}))
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(BadCheckpoint, match=r"is damaged|is no checkpoint"):
+        load_checkpoint(path)
+
+
+def test_a_checkpoint_of_another_plan_is_refused_by_the_setting_that_differs(tmp_path):
+    path = tmp_path / "checkpoint"
+    plan = Plan(epochs=1, learning_rate=1e-3)
+    feed = lambda epoch, first=0: [batch()][first:]  # noqa: E731
+    train(network(), plan, feed, 1, lambda _: 1.0, checkpoint=path)
+    other = Plan(epochs=1, learning_rate=2e-3)
+    with pytest.raises(
+        BadCheckpoint, match=r"learning_rate=0\.001, this one has 0\.002"
+    ):
+        train(network(), other, feed, 1, lambda _: 1.0, checkpoint=path, resume=True)
+    with pytest.raises(BadCheckpoint, match="another model"):
+        wide = Network(LSTM(12, 8, 32, 1))
+        train(wide, plan, feed, 1, lambda _: 1.0, checkpoint=path, resume=True)
+
+
+def test_accumulating_two_halves_is_one_step_on_the_whole():
+    x, y, mask = batch()
+    parts = [(x[:2], y[:2], mask[:2]), (x[2:], y[2:], mask[2:])]
+    # The rate climbs from step to step: hold it, so that both runs take the same step.
+    import audio_models.training as room
+
+    kept, room._rate = room._rate, lambda plan, share: plan.learning_rate
+    try:
+        whole, halves = network(3), network(3)
+        train(
+            whole,
+            Plan(epochs=1, weight_decay=0.0),
+            lambda *_: [(x, y, mask)],
+            1,
+            lambda _: 1.0,
+        )
+        train(
+            halves,
+            Plan(epochs=1, weight_decay=0.0, accumulate=2),
+            lambda *_: parts,
+            2,
+            lambda _: 1.0,
+        )
+    finally:
+        room._rate = kept
+    before = network(3).named_weights()
+    for name, weight in whole.named_weights().items():
+        assert np.abs(weight - before[name]).max() > 1e-4
+        np.testing.assert_allclose(weight, halves.named_weights()[name], atol=2e-5)
+
+
+def test_label_smoothing_is_its_formula():
+    from audio_models.training import NextTokenLoss
+
+    rng = np.random.default_rng(0)
+    logits, y = rng.normal(size=(2, 3, 5)).astype("float32"), rng.integers(0, 5, (2, 3))
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    target = 0.9 * np.eye(5)[y] + 0.1 / 5
+    expected = -(target * np.log(p)).sum(-1).mean()
+    assert float(NextTokenLoss(0.1)(y, logits)) == pytest.approx(expected, rel=1e-5)

@@ -1,9 +1,11 @@
 """`etude train`, `etude models` and `etude bench`."""
 
+import itertools
 import json
 import shlex
 import shutil
 from dataclasses import asdict
+from pathlib import Path
 
 from studio.commands.telling import command_line, quiet_tensorflow
 from studio.errors import NothingUsable, WrongUsage
@@ -12,7 +14,7 @@ from studio.outputs import check_folder
 DEFAULT_MINUTES = 10.0
 
 
-def train(*, folder, corpus_names, output, recipe, settings, as_json):
+def train(*, folder, corpus_names, output, recipe, settings, resume, as_json):
     """`etude train`."""
     from data_pipelines.music21_corpus import check_corpus_names
     from studio.gather import gather
@@ -25,8 +27,16 @@ def train(*, folder, corpus_names, output, recipe, settings, as_json):
         keep_report,
         measure_floors,
         prepare_run_folder,
+        run_to_resume,
     )
 
+    settings = {name: value for name, value in settings.items() if value is not None}
+    resumed = {}
+    if resume:
+        resumed = run_to_resume(output)
+        recipe = resumed["recipe"]
+        if folder is None and not corpus_names:
+            folder, corpus_names = _music_of(resumed)
     if (folder is None) == (not corpus_names):
         raise WrongUsage(
             "Name a folder to learn from, or --corpus NAME; one of the two."
@@ -38,11 +48,13 @@ def train(*, folder, corpus_names, output, recipe, settings, as_json):
         raise WrongUsage(
             f"No recipe is called {recipe!r}. Known: {', '.join(RECIPES)}."
         )
-    settings = {name: value for name, value in settings.items() if value is not None}
-    if "minutes" not in settings and "epochs" not in settings:
-        settings["minutes"] = DEFAULT_MINUTES
-    settings = RECIPES[recipe].plan | settings
-    check_plan(settings)
+    if resume:
+        settings = resumed["plan"] | settings
+    else:
+        if "minutes" not in settings and "epochs" not in settings:
+            settings["minutes"] = DEFAULT_MINUTES
+        settings = RECIPES[recipe].plan | settings
+    check_plan({n: v for n, v in settings.items() if v is not None})
     check_folder(output.parent)
     run_folder = prepare_run_folder(output)
     with progress_bar("Reading", quiet=as_json) as on_progress:
@@ -56,6 +68,10 @@ def train(*, folder, corpus_names, output, recipe, settings, as_json):
         except NothingUsable as error:
             keep_refusals(error, run_folder / "report.jsonl")
             raise
+    if resume and resumed["dataset"] != dataset.manifest["checksum"]:
+        raise WrongUsage(
+            f"The music is not that of the run in {run_folder}: start without --resume."
+        )
     keep_report(dataset, run_folder)
     say = (lambda *_: None) if as_json else print
     print_dataset(say, dataset, run_folder / "report.jsonl")
@@ -77,9 +93,11 @@ def train(*, folder, corpus_names, output, recipe, settings, as_json):
             plan,
             output,
             sources=_sources(folder, corpus_names),
-            command=_command(folder, corpus_names, output, recipe, settings),
+            command=resumed.get("command")
+            or _command(folder, corpus_names, output, recipe, settings),
             floors=floors,
             watch=display.watch,
+            resume=resume,
         )
     test = bundle.facts["test"]
     if as_json:
@@ -114,6 +132,14 @@ def keep_refusals(error, report):
         shutil.move(made, report)
 
 
+def _music_of(run):
+    """(folder, names of corpora) that a run was started on."""
+    words = shlex.split(run["command"])[2:]
+    names = [after for word, after in itertools.pairwise(words) if word == "--corpus"]
+    folder = Path(words[0]) if words and not words[0].startswith("--") else None
+    return folder, names
+
+
 def _sources(folder, corpus_names):
     if folder is not None:
         return [f"the folder {folder.name or folder.resolve().name}"]
@@ -125,7 +151,8 @@ def _sources(folder, corpus_names):
 def _command(folder, corpus_names, output, recipe, settings):
     where = [shlex.quote(str(folder))] if folder is not None else []
     where += [f"--corpus {name}" for name in corpus_names]
-    options = {"recipe": recipe, **dict(sorted(settings.items())), "output": output}
+    given = {name: value for name, value in settings.items() if value is not None}
+    options = {"recipe": recipe, **dict(sorted(given.items())), "output": output}
     return command_line(" ".join(["etude train", *where]), options)
 
 
