@@ -21,6 +21,7 @@ from data_pipelines.midi import midi_bytes
 from data_pipelines.tokenizers.melody import METRES
 from data_pipelines.windows import Augmentation, cut_windows, plan_epoch
 from studio.compose import UNNAMED_METRE, Wish, compose
+from studio.curves import EventFile, draw_loss_curve
 from studio.errors import Interrupted, NothingUsable, WrongUsage
 from studio.recipes import RECIPES
 
@@ -167,11 +168,17 @@ def train_bundle(
 
     facts = figures(dataset, recipe_name, plan, sources, command, floors)
 
+    events = EventFile(run_folder / "tensorboard")
+
     def keep(progress, event):
         if event == "checked":
             write_whole(
                 run_folder / "history.json", json.dumps(progress.history).encode()
             )
+            draw_loss_curve(run_folder / "curve.png", progress.history, floors)
+            events.write(progress.step, held_out=progress.history[-1]["held_out"])
+        elif event == "step" and progress.step % 10 == 0:
+            events.write(progress.step, loss=progress.loss)
         elif event == "best":
             facts["held_out"]["model"] = progress.best
             save_bundle(
@@ -199,6 +206,8 @@ def train_bundle(
         where = feed.origins(error.epoch, error.batch)
         read = "; ".join(where[:4]) + (" ..." if len(where) > 4 else "")
         raise NothingUsable(f"{error} It was reading {read}.") from None
+    finally:
+        events.close()
     facts["test"] = {"model": held_out(network, "test")}
     facts["test"] |= asdict(measure_floors(dataset, "test"))
     facts["trained_minutes"] = round((time.monotonic() - began) / 60, 1)

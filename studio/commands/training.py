@@ -17,6 +17,7 @@ DEFAULT_MINUTES = 10.0
 def train(*, folder, corpus_names, output, recipe, settings, resume, as_json):
     """`etude train`."""
     from data_pipelines.music21_corpus import check_corpus_names
+    from studio.diagnose import of_training
     from studio.gather import gather
     from studio.progress import TrainingDisplay, progress_bar
     from studio.recipes import RECIPES
@@ -122,6 +123,8 @@ def train(*, folder, corpus_names, output, recipe, settings, resume, as_json):
     else:
         verdict = f"{-below:.0f}% above the n-gram: train longer (--minutes)"
     print(f"Test: {test['model']:.3f} nats per note, {verdict}.")
+    for sentence in of_training(progress.history, floors, plan):
+        print(sentence)
     print(f"Wrote {output} (card: {output / 'card.md'}; run: {run_folder})")
     print(f"Hear it: etude compose --model {output}")
 
