@@ -5,7 +5,18 @@ and its arithmetic written once over an array namespace. `network.Network` runs 
 Keras, `player.Player` in plain NumPy.
 """
 
+from audio_models.bidirectional import BiLSTM
+from audio_models.gru import GRU
+from audio_models.nnlm import NNLM
 from audio_models.recurrent import LSTM
+from audio_models.rnn import RNN
 from audio_models.transformer import Transformer
 
-MODELS = {"lstm": LSTM, "transformer": Transformer}
+MODELS = {
+    "lstm": LSTM,
+    "gru": GRU,
+    "rnn": RNN,
+    "nnlm": NNLM,
+    "transformer": Transformer,
+}
+FILLERS = {"bilstm": BiLSTM}  # read from both sides: these fill gaps, but cannot go on

@@ -36,6 +36,8 @@ _MODES = {
 _TUPLET_TIME = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}  # p notes in the time of q
 _LONGEST_NOTE = 64  # whole notes
 
+# Brackets are closed within 256 characters: a line of open ones would be searched to
+# its end from each.
 _TUNE = re.compile(r"^X:", re.M)
 _FIELD = re.compile(r"^([A-Za-z+]):(.*)$")
 _ITEM = re.compile(
@@ -43,11 +45,11 @@ _ITEM = re.compile(
     (?P<chord_symbol>"[^"\n]*"?)
   | (?P<decoration>![^!\n|]*!|\+[^+\n|]*\+)
   | (?P<grace>\{[^}\n]*\}?)
-  | (?P<inline>\[[A-Za-z]:[^\]\n]*\])
+  | (?P<inline>\[[A-Za-z]:[^\]\n]{0,256}\])
   | (?P<bar>\[\||\|\]|[:|]*\|[:|]*\]?|::+)
   | (?P<ending>\[\s*[1-9][0-9,\-]*)
   | (?P<tuplet>\([2-9](?::[0-9]*){0,2})
-  | (?P<chord>\[[^\]\n]*\])(?P<chord_length>[0-9]*/*[0-9]*)
+  | (?P<chord>\[[^\]\n]{0,256}\])(?P<chord_length>[0-9]*/*[0-9]*)
   | (?P<accidental>\^{1,2}|_{1,2}|=)?(?P<letter>[A-Ga-g])(?P<octave>[',]*)
         (?P<length>[0-9]*/*[0-9]*)
   | (?P<rest>[zxZX])(?P<rest_length>[0-9]*/*[0-9]*)
@@ -79,11 +81,12 @@ def split_tunes(text):
     starts = [match.start() for match in _TUNE.finditer(text)]
     if not starts:
         return []
-    header = "".join(
-        line + "\n"
+    fields = {  # each tune gets them: a field counts once, and no book stands in it
+        line[0]: line + "\n"
         for line in text[: starts[0]].split("\n")
-        if _FIELD.match(line) and line[0] in "LMQ"
-    )
+        if _FIELD.match(line) and line[0] in "LMQ" and len(line) <= 256
+    }
+    header = "".join(fields.values())
     ends = [*starts[1:], len(text)]
     tunes = []
     for start, end in zip(starts, ends, strict=True):

@@ -38,7 +38,7 @@ FORMS_OF = {
     "score": "MIDI (.mid), MusicXML (.musicxml .mxl), ABC (.abc), Humdrum (.krn) or "
     "tables of pitches (.csv .json .mat)",
     "text": "text (.txt .abc)",
-    "wave": "sound (.wav .flac .ogg)",
+    "wave": "sound (.wav .flac .ogg .aiff)",
 }
 LARGEST_BYTES = 16 * 2**20
 LARGEST_SOUND_BYTES = (
@@ -201,9 +201,9 @@ def read_file(path, kind="score"):
 def _read_form(path, form, kind):
     # Readers are imported where they are needed: most commands meet one form.
     if kind == "wave":
-        from data_pipelines.audio import read_waveform
+        from data_pipelines.audio import read_sound
 
-        return Reading((read_waveform(path),))
+        return read_sound(path)
     if kind == "text":
         from data_pipelines.text import read_texts
 

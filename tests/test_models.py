@@ -12,6 +12,9 @@ from audio_models.player import Player
 VOCAB = 23
 SMALL = {
     "lstm": {"embedding_dim": 8, "hidden_dim": 16, "num_layers": 2},
+    "gru": {"embedding_dim": 8, "hidden_dim": 16, "num_layers": 2},
+    "rnn": {"embedding_dim": 8, "hidden_dim": 16, "num_layers": 2},
+    "nnlm": {"embedding_dim": 8, "hidden_dim": 16, "window": 4},
     "transformer": {
         "hidden_dim": 16,
         "num_layers": 2,

@@ -19,10 +19,14 @@ A tokenizer is any object with
 
 from data_pipelines.tokenizers.melody import MelodyTokenizer
 from data_pipelines.tokenizers.performance import PerformanceTokenizer
+from data_pipelines.tokenizers.text import TextTokenizer
+from data_pipelines.tokenizers.wave import WaveTokenizer
 
 TOKENIZERS = {
     "melody": MelodyTokenizer,
     "performance": PerformanceTokenizer,
+    "text": TextTokenizer,
+    "wave": WaveTokenizer,
 }
 
 
