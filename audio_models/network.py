@@ -26,6 +26,7 @@ class Network(keras.Model):
         self.architecture = architecture
         self.seed = seed
         self._dropout_seeds = keras.random.SeedGenerator(seed)
+        self._carried = []
         self._named = {
             name: self.add_weight(
                 name=name.replace(".", "_"),
@@ -38,7 +39,49 @@ class Network(keras.Model):
 
     def call(self, ids, training=False):
         dropout = self._dropout if training and self.architecture.dropout else None
-        return self.architecture.forward(ops, self._named, ids, dropout=dropout)[0]
+        forward = self.architecture.forward
+        if not (training and self._carried):
+            return forward(ops, self._named, ids, dropout=dropout)[0]
+        state = tuple(ops.convert_to_tensor(v) for v in self._carried)
+        logits, state = forward(ops, self._named, ids, state, dropout=dropout)
+        for variable, after in zip(self._carried, state, strict=True):
+            variable.assign(ops.stop_gradient(after))
+        return logits
+
+    def carry(self, batch_size):
+        """From now on, training goes on in each row where the batch before ended.
+
+        Truncated back-propagation through time (Williams & Peng 1990): the state is
+        carried from batch to batch, its gradient is not. For long streams cut into
+        windows that follow each other; `reset` at the beginning of each.
+
+        Args:
+            batch_size: int, rows of every batch to come.
+
+        Raises:
+            ValueError: if the architecture's state grows with what it has read.
+        """
+        if not getattr(self.architecture, "can_carry", False):
+            raise ValueError(
+                f"{type(self.architecture).__name__} carries no state of fixed size."
+            )
+        self._carried = [
+            self.add_weight(
+                name=f"carried_{number}",
+                shape=tuple(part.shape),
+                initializer="zeros",
+                trainable=False,
+            )
+            for number, part in enumerate(self.start(batch_size))
+        ]
+        self.reset()
+
+    def reset(self):
+        """Forget what was carried: a stream begins."""
+        if self._carried:
+            first = self.start(self._carried[0].shape[1])
+            for variable, value in zip(self._carried, first, strict=True):
+                variable.assign(value)
 
     def start(self, batch_size):
         """The state before the first token."""
@@ -68,9 +111,9 @@ class Network(keras.Model):
         """Name -> variable of each weight."""
         return dict(self._named)
 
-    def seed_variables(self):
-        """The variables that dropout draws its masks from."""
-        return [self._dropout_seeds.state]
+    def other_variables(self):
+        """What else a step reads and changes: dropout's seeds, and what is carried."""
+        return [self._dropout_seeds.state, *self._carried]
 
     def load_named_weights(self, weights):
         """Take over the arrays of `named_weights`.

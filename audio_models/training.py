@@ -154,6 +154,8 @@ def train(
     progress = run.progress
     try:
         while progress.epoch < plan.epochs and not run.is_over:
+            if progress.batch == 0:
+                network.reset()
             for batch in train_epoch(progress.epoch, progress.batch):
                 optimizer.learning_rate.assign(_rate(plan, run.share_done()))
                 run.learn(batch)
@@ -315,8 +317,8 @@ class _Run:
         named = {f"weight/{n}": v for n, v in network.trained_variables().items()}
         for number, variable in enumerate(network.optimizer.variables):
             named[f"optimizer/{number:05d}"] = variable
-        for number, variable in enumerate(network.seed_variables()):
-            named[f"seed/{number}"] = variable
+        for number, variable in enumerate(network.other_variables()):
+            named[f"other/{number}"] = variable
         return named
 
     def _arrays(self):

@@ -215,6 +215,29 @@ def plan_epoch(windows, *, batch_size, seed, epoch, shuffle=True):
     return batches
 
 
+def stream_batches(pieces, *, batch_size, length):
+    """Pieces as long streams, for networks that carry their state from batch to batch.
+
+    All pieces are laid end to end and the whole is cut into `batch_size` streams; row r
+    of each batch goes on where row r of the one before ended.
+
+    Args:
+        pieces: list of int arrays. batch_size, length: int.
+
+    Yields:
+        (x, y, mask), int32 (B, T) twice and float32 (B, T), all of one shape; what does
+        not fill a batch at the end is left out.
+    """
+    ids = np.concatenate(pieces).astype(np.int32)
+    steps = (len(ids) - 1) // (batch_size * length)
+    span = steps * length
+    rows = np.arange(batch_size)[:, None] * span
+    for step in range(steps):
+        index = rows + step * length + np.arange(length)
+        x, y = ids[index], ids[index + 1]
+        yield x, y, is_target(y).astype(np.float32)
+
+
 def padded_width(longest):
     """The width of a batch whose longest window is `longest`."""
     for width in WIDTHS:

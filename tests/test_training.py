@@ -388,3 +388,66 @@ def test_label_smoothing_is_its_formula():
     target = 0.9 * np.eye(5)[y] + 0.1 / 5
     expected = -(target * np.log(p)).sum(-1).mean()
     assert float(NextTokenLoss(0.1)(y, logits)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_carried_state_makes_windows_of_a_stream_as_good_as_the_whole():
+    net = network(5)
+    ids = np.random.default_rng(0).integers(4, 12, (3, 48)).astype("int32")
+    whole = np.asarray(net(ids))
+    net.carry(3)
+    for first in (0, 16, 32):
+        part = np.asarray(net(ids[:, first : first + 16], training=True))
+        np.testing.assert_allclose(part, whole[:, first : first + 16], atol=1e-5)
+    net.reset()
+    again = np.asarray(net(ids[:, :16], training=True))
+    np.testing.assert_allclose(again, whole[:, :16], atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(net(ids[:, 16:32])), np.asarray(network(5)(ids[:, 16:32]))
+    )
+
+
+def test_rows_of_stream_batches_go_on_where_they_ended():
+    from data_pipelines.windows import stream_batches
+
+    pieces = [np.arange(4, 54), np.arange(54, 107)]
+    batches = list(stream_batches(pieces, batch_size=3, length=8))
+    assert len(batches) == 4
+    for row in range(3):
+        stream = np.concatenate([x[row] for x, _, _ in batches])
+        np.testing.assert_array_equal(np.diff(stream), 1)
+        following = np.concatenate([y[row] for _, y, _ in batches])
+        np.testing.assert_array_equal(following, stream + 1)
+
+
+def test_what_looks_back_through_a_window_carries_nothing():
+    from audio_models.transformer import Transformer
+
+    with pytest.raises(ValueError, match="Transformer carries no state"):
+        Network(Transformer(12, 16, 1, 2, 8)).carry(2)
+
+
+def test_training_on_a_stream_learns_what_lies_further_back_than_a_window():
+    # One bit at the start of every 16 decides each token after it: windows of 4
+    # without a carried state cannot know it.
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2, (4, 60))
+    stream = np.concatenate([np.repeat(4 + 2 * bits[..., None], 16, -1)], -1).reshape(
+        4, -1
+    )
+    stream[:, 1:] = np.where(np.arange(1, stream.shape[1]) % 16 == 0, stream[:, 1:], 9)
+    target = np.roll(np.repeat(4 + bits[..., None], 16, -1).reshape(4, -1), 0, axis=1)
+    feed = [
+        (stream[:, t : t + 4].astype("int32"), target[:, t : t + 4].astype("int32"),
+         np.ones((4, 4), "float32"))
+        for t in range(0, stream.shape[1], 4)
+    ]  # fmt: skip
+    final = {}
+    for carried in (True, False):
+        net = network(1)
+        if carried:
+            net.carry(4)
+        plan = Plan(epochs=8, learning_rate=2e-2, patience=99)
+        done = train(net, plan, lambda *_: feed, len(feed), lambda _: 1.0)
+        final[carried] = done.loss
+    assert final[True] < 0.1
+    assert final[False] > 0.4
