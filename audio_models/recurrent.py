@@ -31,6 +31,8 @@ class Stacked:
     LOOP: ClassVar[tuple] = ("recurrent",)
     BIAS: ClassVar[str] = "zeros"
 
+    can_carry = True  # its state has the same size however much was read
+
     def __post_init__(self):
         check_limits(self)
 

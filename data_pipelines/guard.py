@@ -47,6 +47,7 @@ LARGEST_SOUND_BYTES = (
 LONGEST_BARS = 50_000
 LONGEST_QUARTERS = 200_000
 HEAD_BYTES = 65_536  # enough to tell what a file is
+NUMBER = r"\s*[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?\s*"
 
 
 class Refused(Exception):
@@ -163,15 +164,25 @@ def _form_of(head):
         return "abc"
     if re.search(r"[\x00-\x08\x0e-\x1a\x7f]", text):
         return None
-    if text.lstrip()[:1] in ("{", "[") and re.match(
-        r"[\[{\]\s\"\w,:.+-]*$", text[:200]
-    ):
+    if re.match(rf"\s*(\[\s*([\[\]]|{NUMBER}(,|\]\s*\Z))|{{\s*[\"}}])", text):
         return "json"
-    if re.fullmatch(
-        r"[\w .+-]*([,;\t][\w .+-]*)*", text.strip().partition("\n")[0]
-    ) and (re.search(r"^\s*-?\d[\d.eE+-]*\s*([,;\t]|$)", text, re.M)):
+    if _is_table(text):
         return "csv"
     return "text"
+
+
+def _is_table(text):
+    """Whether half of the lines have as many cells as the first, and a number."""
+    lines = [line for line in text.splitlines()[:100] if line.strip()]
+    if not lines:
+        return False
+    mark = next((mark for mark in "\t;," if mark in lines[0]), "\n")
+    rows = [[cell.strip(' "') for cell in line.split(mark)] for line in lines]
+    good = [
+        len(row) == len(rows[0]) and any(re.fullmatch(NUMBER, cell) for cell in row)
+        for row in rows
+    ]
+    return 2 * sum(good) >= len(rows)
 
 
 def read_file(path, kind="score"):

@@ -8,6 +8,7 @@ import io
 import tempfile
 import zipfile
 import zlib
+from contextlib import redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,9 +49,10 @@ def parse_with_music21(data, form, title=""):
         path = Path(folder, "score" + _SUFFIX[form])
         path.write_bytes(data)
         try:
-            parsed = converter.parse(
-                path, format=form, forceSource=True, storePickle=False
-            )
+            with redirect_stderr(io.StringIO()):  # it quotes what it cannot read
+                parsed = converter.parse(
+                    path, format=form, forceSource=True, storePickle=False
+                )
         except (MemoryError, RecursionError):
             raise
         except exceptions21.Music21Exception as error:

@@ -17,6 +17,7 @@ A tokenizer is any object with
 - ``spec() -> JSON``, from which ``type(tokenizer).from_spec`` builds the same one.
 """
 
+from data_pipelines.tokenizers.chorale import ChoraleTokenizer
 from data_pipelines.tokenizers.melody import MelodyTokenizer
 from data_pipelines.tokenizers.performance import PerformanceTokenizer
 from data_pipelines.tokenizers.text import TextTokenizer
@@ -24,6 +25,7 @@ from data_pipelines.tokenizers.wave import WaveTokenizer
 
 TOKENIZERS = {
     "melody": MelodyTokenizer,
+    "chorale": ChoraleTokenizer,
     "performance": PerformanceTokenizer,
     "text": TextTokenizer,
     "wave": WaveTokenizer,

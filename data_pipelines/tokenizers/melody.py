@@ -23,10 +23,14 @@ import numpy as np
 from data_pipelines.score import Metre, Score, Tempo, Track, notes_array
 from data_pipelines.tokenizers.cost import Cost
 from data_pipelines.tokenizers.grammar import Grammar
+from data_pipelines.tokenizers.sixteenths import (
+    STEPS_PER_QUARTER,
+    TICKS_PER_STEP,
+    milliseconds_off,
+    to_steps,
+)
 from data_pipelines.vocabulary import BOS, EOS, PAD, EventRange, Vocabulary
 
-STEPS_PER_QUARTER = 4
-TICKS_PER_STEP = 120
 METRES = (None, "2/4", "3/4", "4/4", "2/2", "3/2", "6/4", "3/8", "6/8", "9/8", "12/8")
 LONGEST_OPENING_REST = 32  # steps: so that no stream is silence alone
 MELODY_NAMES = (
@@ -113,8 +117,8 @@ class MelodyTokenizer:
         track, reason = pick_melody(score)
         notes = score.track_notes(track)
         tick = score.ticks_per_quarter
-        start = _to_steps(notes["start"], tick)
-        end = np.maximum(_to_steps(notes["start"] + notes["duration"], tick), start + 1)
+        start = to_steps(notes["start"], tick)
+        end = np.maximum(to_steps(notes["start"] + notes["duration"], tick), start + 1)
         off_grid = np.abs(notes["start"] * STEPS_PER_QUARTER - start * tick)
 
         # One note a step: the one nearest to it, and of these the highest.
@@ -143,7 +147,7 @@ class MelodyTokenizer:
         head = [BOS, self._metre + METRES.index(metre)]
         ids = np.concatenate([head, body, [EOS]]).astype(np.int32)
 
-        error = _milliseconds_off(score, notes["start"][kept], start + shift)
+        error = milliseconds_off(score, notes["start"][kept], start + shift)
         cost = MelodyCost(
             track=track,
             reason=reason,
@@ -330,17 +334,6 @@ def _melody_likeness(score, track, counts):
     busy = min(1.0, counts[track] / counts.max() * 2)
     is_bass = score.tracks[track].program in BASS_PROGRAMS
     return single_line + height + 0.5 * busy - is_bass
-
-
-def _to_steps(ticks, ticks_per_quarter):
-    ticks = ticks.astype(np.int64)
-    double = 2 * ticks_per_quarter
-    return (2 * ticks * STEPS_PER_QUARTER + ticks_per_quarter) // double
-
-
-def _milliseconds_off(score, ticks, steps):
-    on_grid = steps * score.ticks_per_quarter / STEPS_PER_QUARTER
-    return 1000 * np.abs(score.seconds_at(ticks) - score.seconds_at(on_grid))
 
 
 def _metres_named(metre):
