@@ -17,9 +17,15 @@ def print_dataset(say, dataset, report):
         say("Melody taken from " + "; ".join(f"{w} ({n:,})" for w, n in sources) + ".")
     say(cost_line(dataset.tokenizer, cost))
     if kin["with_variants"]:
+        is_ours = manifest["settings"]["split"] == "tune"
         say(
             f"{kin['with_variants']:,} tunes stand in several pieces "
-            f"({kin['pieces_in_them']:,}); each tune is in one split."
+            f"({kin['pieces_in_them']:,}); "
+            + (
+                "each tune is in one split."
+                if is_ours
+                else "the split is the files' own: etude inspect --leaks tells."
+            )
         )
     counts = {name: split["pieces"] for name, split in dataset.counts.items()}
     if counts["valid"]:

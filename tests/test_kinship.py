@@ -147,3 +147,37 @@ def test_given_splits_are_kept_and_the_rest_shared_out():
     assert (split[:30] == 2).all()
     free = share_out(np.arange(100), digests)
     assert (split[30:] == free[30:]).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_two_performers_of_a_tune_are_kin_and_two_tunes_are_not(seed):
+    from data_pipelines.tokenizers.melody import MelodyTokenizer
+
+    rng = np.random.default_rng(seed)
+    line = 60 + np.clip(np.cumsum(rng.integers(-4, 5, 90)), -10, 20)
+
+    def performed(pitches, shift):
+        """Played by somebody: uneven, with chords below and a wrong note or two."""
+        beats = np.arange(len(pitches)) * 240 + rng.normal(0, 20, len(pitches))
+        start = np.maximum(0, beats).astype(int)
+        played = np.array(pitches) + shift
+        played[rng.integers(len(played), size=2)] += 1
+        chords = start[::4]
+        return Score(
+            notes_array(
+                np.r_[start, chords + rng.integers(0, 15, len(chords))],
+                np.r_[np.full(len(start), 200), np.full(len(chords), 800)],
+                np.r_[played, played[::4] - 12],
+                rng.integers(30, 110, len(start) + len(chords)),
+            ),
+            480,
+        )
+
+    other = 60 + np.clip(np.cumsum(rng.integers(-4, 5, 90)), -10, 20)
+    melody = MelodyTokenizer()
+    heard = [
+        melody.pitches(melody.encode(performed(*one)))
+        for one in ((line, 0), (line, 5), (other, 0))
+    ]
+    groups = kin_groups(heard)
+    assert groups[0] == groups[1] != groups[2]
