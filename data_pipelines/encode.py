@@ -16,7 +16,8 @@ from data_pipelines import kinship
 from data_pipelines.guard import Refused, read_file
 from data_pipelines.measures import key_name, likely_key, repeated_bars
 from data_pipelines.tokenizers import tokenizer_from_spec
-from data_pipelines.tokenizers.melody import MelodyTokenizer
+from data_pipelines.tokenizers.melody import pick_melody
+from data_pipelines.tokenizers.sixteenths import to_steps
 
 SAME = ("notes", "tune", "nothing")
 
@@ -85,7 +86,7 @@ class Encoder:
                     raise Refused("no notes", str(error)) from None
                 left_out.append(f"piece {number}: {error}")
                 continue
-            described = describe(content, ids, tokenizer, same=self.same)
+            described = describe(content, ids, same=self.same)
             pieces.append(
                 EncodedPiece(ids, *described[:3], given, described[3], cost.to_json())
             )
@@ -99,11 +100,10 @@ def _tokenizer(spec):
     return tokenizer_from_spec(json.loads(spec))
 
 
-def describe(content, ids, tokenizer, *, same="notes"):
+def describe(content, ids, *, same="notes"):
     """(digest, whole print, fingerprints, facts) of a `Score`, `Text` or `Waveform`."""
     if hasattr(content, "notes"):
-        heard = ids if tokenizer.name == "melody" else None
-        steps = np.diff(_melody(content, heard))
+        steps = np.diff(skyline(content))
         digest = bytes.fromhex(
             kinship.content_digest(content, invariant=same == "tune")
         )
@@ -118,19 +118,20 @@ def describe(content, ids, tokenizer, *, same="notes"):
     return digest[: kinship.DIGEST_BYTES], whole, prints, facts
 
 
-def _melody(score, ids=None):
-    """The pitches of the tune, as the melody tokenizer hears it (`ids`, if it has)."""
-    melody = _hearing()
+def skyline(score):
+    """The pitches of the tune, int64 (N,): what kin is found by.
+
+    The highest note that begins in each sixteenth of the track that carries the melody.
+    Chords that are not quite together, loudness, tempo and note lengths do not count;
+    of drums alone, what is struck, in order.
+    """
     try:
-        ids = melody.encode(score) if ids is None else ids
-        return melody.pitches(ids).astype(np.int64)
-    except ValueError:  # drums alone: what is struck, in order
+        notes = score.track_notes(pick_melody(score)[0])
+    except ValueError:
         return score.notes["pitch"].astype(np.int64)
-
-
-@lru_cache(maxsize=1)
-def _hearing():
-    return MelodyTokenizer()
+    step = to_steps(notes["start"], score.ticks_per_quarter)  # in order of start
+    first = np.flatnonzero(np.diff(step, prepend=-1))
+    return np.maximum.reduceat(notes["pitch"].astype(np.int64), first)
 
 
 def _words(text):

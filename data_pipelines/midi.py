@@ -102,10 +102,11 @@ def _note_table(tracks):
     if len(notes):
         if max(notes["pitch"].max(), notes["velocity"].max()) > 127:
             raise ValueError("a pitch or a velocity above 127")
-        if notes["duration"].min() < 0:
+        if (shortest := notes["duration"].min()) < 0:
             raise ValueError("a note ends before it starts")
-        for name in ("duration", "velocity"):
-            np.maximum(notes[name], 1, out=notes[name])
+        if shortest == 0 or notes["velocity"].min() == 0:
+            for name in ("duration", "velocity"):
+                np.maximum(notes[name], 1, out=notes[name])
     return notes
 
 
