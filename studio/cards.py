@@ -1,5 +1,17 @@
 """The model card: what a bundle is, for people, from its own facts."""
 
+LIMITS = {
+    "melody": "One line of melody on a grid of sixteenths: no chords, no ornaments, no "
+    "triplets, no\ndynamics of its own (accents follow the metre).",
+    "chorale": "Four voices on a grid of sixteenths, all equally loud: no fifth voice, "
+    "no ornaments, no\ntriplets.",
+    "performance": "One instrument, in tenths of a tenth of a second: it knows neither "
+    "bars nor metre, and plays\nno drums.",
+    "remi": "Notes on a grid of twelfths of a quarter, loudness in 32 steps: no pedal, "
+    "no bends.",
+    "miditok": "What the MidiTok tokenizer of its vocabulary keeps, and no more.",
+}
+
 
 def model_card(bundle):
     """Markdown: data and terms, figures beside their floors, how to rebuild it."""
@@ -35,7 +47,7 @@ minutes on a plain CPU ({facts.get("steps", "?")} steps, seed {plan["seed"]}).
 {sources}
 
 {sum(pieces.values()):,} pieces after removing duplicates, {facts["notes"]:,} notes
-({facts["notes_lost"]:,} lost to chords or the grid of sixteenths): {pieces["train"]:,} to train,
+({facts["notes_lost"]:,} lost in tokenizing): {pieces["train"]:,} to train,
 {pieces["valid"]:,} to stop on, {pieces["test"]:,} to test. Tunes that share much of
 their melody, in whatever key, stand on the same side. Metres: {metres}.
 
@@ -53,9 +65,7 @@ as written or counted in every key.
 ## What it is not
 Of the bars it composes {repeats["composed"]:.1%} repeat an earlier bar of the piece exactly; in its
 data {repeats["data"]:.1%} do.
-One line of melody on a grid of sixteenths: no chords, no ornaments, no triplets, no
-dynamics of its own (accents follow the metre). It knows the style of its data and
-nothing else.
+{LIMITS[bundle.vocabulary["tokenizer"]]} It knows the style of its data and nothing else.
 
 ## Rebuild
 ```

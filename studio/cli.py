@@ -158,7 +158,11 @@ def train(
         typer.Option(help="Instead of a folder: a part of music21's corpus, by name."),
     ] = None,
     recipe: Annotated[
-        str, typer.Option(help="melody-lstm or melody-transformer.")
+        str,
+        typer.Option(
+            help="melody-lstm, melody-transformer, chorale-lstm, performance-lstm or "
+            "remi-transformer."
+        ),
     ] = "melody-lstm",
     minutes: Annotated[
         float | None, typer.Option(help="Stop after this long. Default 10.")

@@ -11,6 +11,7 @@ from data_pipelines.score import Key
 from data_pipelines.tokenizers import tokenizer_from_spec
 from data_pipelines.tokenizers.melody import MelodyTokenizer, steps_in_bar
 from data_pipelines.vocabulary import BOS, EOS
+from studio.freely import compose_freely
 
 TAKES = 8
 # Quarter notes a minute where neither the person nor the bundle names a tempo.
@@ -57,7 +58,7 @@ def compose(bundle, wish):
     """Compose one piece.
 
     Args:
-        bundle: `audio_models.bundle.Bundle` of a melody model.
+        bundle: `audio_models.bundle.Bundle` of a model of scores.
         wish: `Wish`.
 
     Returns:
@@ -69,6 +70,10 @@ def compose(bundle, wish):
     check_wish(wish)
     tokenizer = tokenizer_from_spec(bundle.vocabulary)
     metre = wish.metre or _usual_metre(bundle.facts, wish.seed)
+    if tokenizer.name != "melody":
+        score, ids, ended, nats = compose_freely(bundle, tokenizer, wish, metre)
+        key = key_name(*likely_key(score))
+        return Composition(score, ids, str(score.metre), score.qpm, key, ended, nats)
     metre_id = tokenizer.metre_id(metre)
     bar = steps_in_bar(metre or "4/4")
     request = Request(

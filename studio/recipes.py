@@ -35,5 +35,37 @@ RECIPES = {
         plan={"batch_size": 8, "window": 256, "learning_rate": 2e-3},
         about="one voice, Transformer: slower to learn, repeats its motifs",
     ),
+    "chorale-lstm": Recipe(
+        tokenizer="chorale",
+        model="lstm",
+        sizes={"embedding_dim": 64, "hidden_dim": 256, "num_layers": 2, "dropout": 0.3},
+        plan={"batch_size": 8, "window": 512, "learning_rate": 3e-3},
+        about="four voices on a grid of sixteenths, stacked LSTM",
+    ),
+    "performance-lstm": Recipe(
+        tokenizer="performance",
+        model="lstm",
+        sizes={
+            "embedding_dim": 128,
+            "hidden_dim": 384,
+            "num_layers": 2,
+            "dropout": 0.1,
+        },
+        plan={"batch_size": 8, "window": 512, "learning_rate": 2e-3, "max_shift": 5},
+        about="piano as it was played, loudness and pedal included, stacked LSTM",
+    ),
+    "remi-transformer": Recipe(
+        tokenizer="remi",
+        model="transformer",
+        sizes={
+            "hidden_dim": 256,
+            "num_layers": 4,
+            "num_heads": 4,
+            "context_length": 512,
+            "dropout": 0.1,
+        },
+        plan={"batch_size": 4, "window": 512, "learning_rate": 1e-3, "max_shift": 5},
+        about="several instruments and drums, Transformer: wants many minutes",
+    ),
 }
 DEFAULT_RECIPE = "melody-lstm"

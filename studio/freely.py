@@ -1,0 +1,94 @@
+"""Composing in several voices: the model writes on until the bars are full.
+
+What `compose` does for a melody (eight takes, the one that ends best) needs a token a
+step; here a bar takes as many tokens as it has notes.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from audio_models.player import Player, generate
+from audio_models.request import Request
+from data_pipelines.measures import likely_key
+from data_pipelines.score import Key, Tempo
+from data_pipelines.vocabulary import BOS, EOS
+
+TOKENS_A_BAR = {"chorale": 80, "performance": 120, "remi": 160, "miditok": 160}
+MOST_TOKENS = 16_384
+
+
+def compose_freely(bundle, tokenizer, wish, metre):
+    """Compose one piece with a model of several voices.
+
+    Args:
+        bundle: `audio_models.bundle.Bundle`.
+        tokenizer: the one of its spec.
+        wish: `compose.Wish`.
+        metre: str or None, where the tokenizer begins with one.
+
+    Returns:
+        (score, ids, end probability, nats per note). The score holds at most
+        ``wish.bars`` bars: what began later is left out, what rang longer is cut.
+
+    Raises:
+        ValueError: if a metre is asked of a model that chooses its own.
+    """
+    prompt = [BOS]
+    if hasattr(tokenizer, "metre_id"):
+        prompt.append(tokenizer.metre_id(metre))
+    elif wish.metre is not None:
+        raise ValueError(
+            f"`metre` cannot be chosen here: a model of {tokenizer.name} tokens "
+            f"chooses its own. Received: {wish.metre!r}"
+        )
+    most = min(MOST_TOKENS, (wish.bars + 1) * TOKENS_A_BAR[tokenizer.name])
+    request = Request(
+        prompts=np.array([prompt]),
+        max_new_tokens=most,
+        grammar=tokenizer.grammar,
+        temperature=wish.temperature,
+        top_k=wish.top_k,
+        top_p=wish.top_p,
+        seed=wish.seed,
+    )
+    generated = generate(Player(bundle.architecture, bundle.weights), request)
+    ids = generated.ids[0]
+    ends = np.flatnonzero(ids == EOS)
+    length = int(ends[0]) + 1 if len(ends) else len(ids)
+    whole = np.concatenate([prompt, ids[:length]]).astype(np.int32)
+    score = first_bars(tokenizer.decode(whole), wish.bars)
+    notes = max(1, int(tokenizer.is_note(whole).sum()))
+    nats = -float(generated.log_probability[0, :length].sum()) / notes
+    ended = (
+        float(np.exp(generated.log_probability[0, length - 1])) if len(ends) else 0.0
+    )
+    return _as_wished(score, wish), whole, ended, nats
+
+
+def first_bars(score, bars):
+    """The first bars of a score; what rings on is cut at their end."""
+    lines = score.bar_ticks()
+    if len(lines) - 1 <= bars:
+        return score
+    end = int(lines[bars])
+    notes = score.notes[score.notes["start"] < end].copy()
+    notes["duration"] = np.minimum(notes["duration"], end - notes["start"])
+    maps = {
+        name: tuple(change for change in getattr(score, name) if change.tick < end)
+        for name in ("tempos", "metres", "keys")
+    }
+    return replace(score, notes=notes, **maps)
+
+
+def _as_wished(score, wish):
+    if wish.qpm is not None:
+        score = replace(score, tempos=(Tempo(0, float(wish.qpm)),))
+    if wish.program is not None:
+        tracks = tuple(
+            track if track.is_drum else replace(track, program=wish.program)
+            for track in score.tracks
+        )
+        score = replace(score, tracks=tracks)
+    sharps, is_minor = likely_key(score)
+    return replace(score, keys=(Key(0, sharps, is_minor),))
