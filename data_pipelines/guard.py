@@ -135,13 +135,18 @@ def sniff(path):
     Raises:
         Refused: if it is none of these, or cannot be opened.
     """
-    head = _read(Path(path), HEAD_BYTES, LARGEST_SOUND_BYTES)
+    return _sniffed(Path(path))[0]
+
+
+def _sniffed(path):
+    """The form of a file, and its first bytes: all of them, if it is a small one."""
+    head = _read(path, HEAD_BYTES, LARGEST_SOUND_BYTES)
     if not head:
         raise Refused("empty file", "it holds no byte")
     form = _form_of(head)
     if form is None:
         raise Refused("not music", f"it begins with {head[:8]!r}")
-    return form
+    return form, head
 
 
 def _form_of(head):
@@ -199,37 +204,38 @@ def read_file(path, kind="score"):
         Refused: whatever is wrong, with its reason.
     """
     path = Path(path)
-    form = sniff(path)
+    form, head = _sniffed(path)
     if form not in KINDS[kind]:
         reason = "not music" if form == "text" else "other kind"
         raise Refused(reason, f"it is {form}; wanted is {FORMS_OF[kind]}")
     try:
-        return _read_form(path, form, kind)
+        if kind == "wave":
+            from data_pipelines.audio import read_sound
+
+            return read_sound(path)
+        data = head if len(head) < HEAD_BYTES else _read(path)
+        return _read_form(data, form, kind, path.stem)
     except UnreadableMusic as error:
         raise Refused("damaged", str(error)) from None
 
 
-def _read_form(path, form, kind):
+def _read_form(data, form, kind, title):
     # Readers are imported where they are needed: most commands meet one form.
-    if kind == "wave":
-        from data_pipelines.audio import read_sound
-
-        return read_sound(path)
     if kind == "text":
         from data_pipelines.text import read_texts
 
-        return Reading(tuple(read_texts(decoded(_read(path)), form, title=path.stem)))
+        return Reading(tuple(read_texts(decoded(data), form, title=title)))
     if form == "midi":
-        return Reading((gate(parse_midi(_read(path), title=path.stem)),))
+        return Reading((gate(parse_midi(data, title=title)),))
     if form == "abc":
-        return _read_abc(_read(path))
+        return _read_abc(data)
     if form in ("csv", "json", "mat"):
         from data_pipelines.tables import read_tables
 
-        return gated(read_tables(_read(path), form, title=path.stem))
+        return gated(read_tables(data, form, title=title))
     from data_pipelines.musicxml import parse_with_music21
 
-    return Reading((gate(parse_with_music21(_read(path), form, title=path.stem)),))
+    return Reading((gate(parse_with_music21(data, form, title=title)),))
 
 
 def read_score(path):
@@ -304,15 +310,17 @@ def _read_abc(data):
 def _read(path, most=None, largest=LARGEST_BYTES):
     """The bytes of a regular file, at most `most` of them."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             if path.is_dir():
                 raise Refused("unreadable", "a folder that may not be opened")
             raise Refused("not a regular file", "a pipe, a device or a socket")
-        size = path.stat().st_size
+        size = status.st_size
         if size > largest:
             raise Refused("too large", f"{size:,} bytes, at most {largest:,} are read")
         with open(path, "rb") as file:
-            return file.read(most if most is not None else largest)
+            # Asking for more than there is would make room for all of it.
+            return file.read(min(size + 1, largest if most is None else most))
     except OSError as error:
         raise Refused("unreadable", error.strerror or str(error)) from None
     except ValueError as error:  # a NUL in the name

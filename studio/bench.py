@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from data_pipelines.files import write_whole
+from studio.errors import NothingUsable
 from studio.models import open_model, shipped_models
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,13 +67,43 @@ def models():
                 "ratio": round(test["model"] / test["ngram"], 3),
                 "target": 0.85,
                 "seed": facts["plan"]["seed"],
-                **_circumstances(),
+                **circumstances_here(),
             }
         )
     return rows
 
 
-BENCHMARKS = {"start": start, "models": models}
+def feed():
+    """P3: what the feed costs a training step."""
+    from studio.bench_feed import feed as measure
+
+    return [{**measure(), **circumstances_here()}]
+
+
+def growth():
+    """P9: how reading a folder grows with it."""
+    from studio.bench_feed import growth as measure
+
+    return [{**row, **circumstances_here()} for row in measure()]
+
+
+def ingest():
+    """P1: files to ids, beside MidiTok and pretty_midi."""
+    from studio.bench_ingest import ingest as measure
+
+    try:
+        return measure()
+    except (FileNotFoundError, RuntimeError) as error:
+        raise NothingUsable(str(error)) from None
+
+
+BENCHMARKS = {
+    "start": start,
+    "models": models,
+    "ingest": ingest,
+    "feed": feed,
+    "growth": growth,
+}
 
 
 def speed_row(id_, seconds, ours, peer, target):
@@ -87,7 +118,7 @@ def speed_row(id_, seconds, ours, peer, target):
         "ratio": round(seconds[ours] / seconds[peer], 3),
         "target": target,
         "seed": SEED,
-        **_circumstances(),
+        **circumstances_here(),
     }
 
 
@@ -107,10 +138,11 @@ def with_table(text, record):
     rows = ["| | Etude | beside | ratio | target |", "|---|---|---|---|---|"]
     for row in sorted(record, key=lambda row: row["id"]):
         unit = f" {row['unit']}" if "unit" in row else ""
+        bound = "at least" if row.get("higher_is_better") else "at most"
         rows.append(
             f"| {row['id']} | {row['value']:g}{unit} | {row['baseline']}: "
             f"{row['baseline_value']:g}{unit} | {row['ratio']:.2f} | "
-            f"{row['target']:g} |"
+            f"{bound} {row['target']:g} |"
         )
     before, _, rest = text.partition(TABLE_START)
     _, _, after = rest.partition(TABLE_END)
@@ -128,7 +160,8 @@ def _alternate(commands, repeats):
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
 
 
-def _circumstances():
+def circumstances_here():
+    """Date, machine and versions, for a row."""
     names = ("etude", "keras", "numpy", "symusic", "typer")
     return {
         "date": date.today().isoformat(),

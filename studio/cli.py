@@ -337,7 +337,9 @@ def models(json: Json = False):
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="Which table: start or models.")],
+    name: Annotated[
+        str, typer.Argument(help="Which table: start, models, ingest, feed or growth.")
+    ],
     json: Json = False,
 ):
     """Measure speed beside what you would use instead, and record it."""

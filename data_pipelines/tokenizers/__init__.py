@@ -20,6 +20,7 @@ A tokenizer is any object with
 from data_pipelines.tokenizers.chorale import ChoraleTokenizer
 from data_pipelines.tokenizers.melody import MelodyTokenizer
 from data_pipelines.tokenizers.performance import PerformanceTokenizer
+from data_pipelines.tokenizers.remi import RemiTokenizer
 from data_pipelines.tokenizers.text import TextTokenizer
 from data_pipelines.tokenizers.wave import WaveTokenizer
 
@@ -27,6 +28,7 @@ TOKENIZERS = {
     "melody": MelodyTokenizer,
     "chorale": ChoraleTokenizer,
     "performance": PerformanceTokenizer,
+    "remi": RemiTokenizer,
     "text": TextTokenizer,
     "wave": WaveTokenizer,
 }
