@@ -20,10 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from audio_models import MODELS
+from audio_models import FILLERS, MODELS
 from audio_models.architecture import check_weights
 
 FORMAT = 1
+KINDS = {**MODELS, **FILLERS}
 FILES = ("bundle.json", "vocabulary.json", "weights.npz", "card.md", "sample.mid")
 LARGEST_FILE = 2**30
 
@@ -37,7 +38,7 @@ class Bundle:
     """A model, the meaning of its ids, and where it comes from.
 
     Args:
-        architecture: one of `MODELS`, built.
+        architecture: one of `MODELS` or `FILLERS`, built.
         weights: dict of name -> float32 array.
         vocabulary: dict, a tokenizer's spec.
         facts: dict of JSON: data, terms, figures, seed, defaults for composing.
@@ -54,7 +55,7 @@ class Bundle:
 
     @property
     def model_name(self):
-        return next(n for n, kind in MODELS.items() if kind is type(self.architecture))
+        return next(n for n, kind in KINDS.items() if kind is type(self.architecture))
 
 
 def save_bundle(folder, bundle):
@@ -151,12 +152,12 @@ def load_bundle(folder):
                 f"{folder}: format {about['format']!r} is not known here, "
                 f"only {FORMAT} is."
             )
-        if about["model"] not in MODELS:
+        if about["model"] not in KINDS:
             raise BadBundle(
                 f"{folder}: no model is called {about['model']!r}. "
-                f"Known: {', '.join(MODELS)}."
+                f"Known: {', '.join(KINDS)}."
             )
-        architecture = MODELS[about["model"]](**about["sizes"])
+        architecture = KINDS[about["model"]](**about["sizes"])
         if not isinstance(vocabulary, dict) or not isinstance(about["facts"], dict):
             raise BadBundle(f"{folder}: vocabulary and facts must be JSON objects.")
         weights = _arrays(contents["weights.npz"], architecture)

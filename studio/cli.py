@@ -164,6 +164,15 @@ def train(
             "remi-transformer."
         ),
     ] = "melody-lstm",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Another network than the recipe's: lstm, gru, rnn, nnlm ..."
+        ),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="tiny, small or base, for another size.")
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Stop after this long. Default 10.")
     ] = None,
@@ -205,6 +214,8 @@ def train(
         corpus_names=corpus or [],
         output=output,
         recipe=recipe,
+        model=model,
+        size=size,
         settings={
             "minutes": minutes,
             "epochs": epochs,

@@ -14,6 +14,7 @@ import numpy as np
 from audio_models import MODELS
 from audio_models.bundle import Bundle, check_replaceable, save_bundle
 from audio_models.ngram import Copy, NGram
+from audio_models.presets import preset
 from data_pipelines.datasets import Feed, numpy_batches
 from data_pipelines.files import write_whole
 from data_pipelines.measures import repeated_bars
@@ -122,6 +123,8 @@ def train_bundle(
     floors,
     watch=None,
     resume=False,
+    model=None,
+    size=None,
 ):
     """Train a recipe on a dataset, and leave a bundle.
 
@@ -135,6 +138,8 @@ def train_bundle(
         command: str, what rebuilds the bundle, for the card.
         floors: `Floors` of the dataset.
         watch, resume: as for `audio_models.training.train`.
+        model, size: str or None, a network of `MODELS` and a size of `PRESETS` in the
+            place of the recipe's own.
 
     Returns:
         (`Bundle`, `Progress`).
@@ -149,8 +154,8 @@ def train_bundle(
     if not resume:
         clear_run(run_folder)
     keep_report(dataset, run_folder)
-    write_run(run_folder, dataset, recipe_name, plan, command)
-    architecture = MODELS[recipe.model](vocab_size=tokenizer.vocab_size, **recipe.sizes)
+    write_run(run_folder, dataset, recipe_name, plan, command, model, size)
+    architecture = architecture_of(recipe, tokenizer.vocab_size, model, size)
     length = getattr(architecture, "context_length", EVALUATION_LENGTH)
     policy = "float32" if plan.precision == "float32" else f"mixed_{plan.precision}"
     network = Network(architecture, seed=plan.seed, dtype=policy)
@@ -229,11 +234,32 @@ def _what_was_kept(run_folder, output):
     return f"interrupted{kept}; go on: etude train --resume -o {output}"
 
 
-def write_run(run_folder, dataset, recipe_name, plan, command):
+def architecture_of(recipe, vocab_size, model=None, size=None):
+    """The network of a recipe, or another one in its place.
+
+    Raises:
+        WrongUsage: if the model or the size is not known.
+    """
+    kind = model or recipe.model
+    if kind not in MODELS:
+        raise WrongUsage(f"No model is called {kind!r}. Known: {', '.join(MODELS)}.")
+    sizes = recipe.sizes
+    if size is not None or kind != recipe.model:
+        try:
+            sizes = preset(kind, size or "small")
+        except ValueError as error:
+            raise WrongUsage(str(error)) from None
+        sizes = {**sizes, "dropout": recipe.sizes.get("dropout", 0.0)}
+    return MODELS[kind](vocab_size=vocab_size, **sizes)
+
+
+def write_run(run_folder, dataset, recipe_name, plan, command, model=None, size=None):
     """Leave what a run is made of beside it: ``run.json``."""
     names = ("etude", "keras", "numpy", "tensorflow-cpu", "tensorflow")
     about = {
         "recipe": recipe_name,
+        "model": model,
+        "size": size,
         "plan": asdict(plan),
         "command": command,
         "dataset": dataset.manifest["checksum"],

@@ -19,7 +19,8 @@ TOKENIZER = MelodyTokenizer()
 
 
 def small_bundle(name="lstm", seed=0, facts=None):
-    sizes = {"hidden_dim": 16, "num_layers": 1}
+    sizes = {"hidden_dim": 16}
+    sizes |= {"window": 4} if name == "nnlm" else {"num_layers": 1}
     sizes |= {"num_heads": 2} if name == "transformer" else {"embedding_dim": 8}
     architecture = MODELS[name](vocab_size=TOKENIZER.vocab_size, **sizes)
     weights = Network(architecture, seed=seed).named_weights()

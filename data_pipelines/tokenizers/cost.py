@@ -27,7 +27,9 @@ class Cost:
     shortened: int = 0
 
     def to_json(self):
-        return asdict(self)
+        """The same as plain numbers and strings."""
+        plain = asdict(self)
+        return {n: v.item() if hasattr(v, "item") else v for n, v in plain.items()}
 
 
 def total_cost(costs):

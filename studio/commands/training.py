@@ -14,7 +14,9 @@ from studio.outputs import check_folder
 DEFAULT_MINUTES = 10.0
 
 
-def train(*, folder, corpus_names, output, recipe, settings, resume, as_json):
+def train(
+    *, folder, corpus_names, output, recipe, model, size, settings, resume, as_json
+):
     """`etude train`."""
     from data_pipelines.music21_corpus import check_corpus_names
     from studio.diagnose import of_training
@@ -23,6 +25,7 @@ def train(*, folder, corpus_names, output, recipe, settings, resume, as_json):
     from studio.recipes import RECIPES
     from studio.summaries import print_dataset
     from studio.train import (
+        architecture_of,
         check_plan,
         is_held_out,
         keep_report,
@@ -35,7 +38,7 @@ def train(*, folder, corpus_names, output, recipe, settings, resume, as_json):
     resumed = {}
     if resume:
         resumed = run_to_resume(output)
-        recipe = resumed["recipe"]
+        recipe, model, size = (resumed[name] for name in ("recipe", "model", "size"))
         if folder is None and not corpus_names:
             folder, corpus_names = _music_of(resumed)
     if (folder is None) == (not corpus_names):
@@ -56,6 +59,7 @@ def train(*, folder, corpus_names, output, recipe, settings, resume, as_json):
             settings["minutes"] = DEFAULT_MINUTES
         settings = RECIPES[recipe].plan | settings
     check_plan({n: v for n, v in settings.items() if v is not None})
+    architecture_of(RECIPES[recipe], 16, model, size)  # known, or refused at once
     check_folder(output.parent)
     run_folder = prepare_run_folder(output)
     with progress_bar("Reading", quiet=as_json) as on_progress:
@@ -95,10 +99,17 @@ def train(*, folder, corpus_names, output, recipe, settings, resume, as_json):
             output,
             sources=_sources(folder, corpus_names),
             command=resumed.get("command")
-            or _command(folder, corpus_names, output, recipe, settings),
+            or _command(
+                folder,
+                corpus_names,
+                output,
+                {"recipe": recipe, "model": model, "size": size} | settings,
+            ),
             floors=floors,
             watch=display.watch,
             resume=resume,
+            model=model,
+            size=size,
         )
     test = bundle.facts["test"]
     if as_json:
@@ -151,11 +162,11 @@ def _sources(folder, corpus_names):
     return [source_line(name) for name in corpus_names]
 
 
-def _command(folder, corpus_names, output, recipe, settings):
+def _command(folder, corpus_names, output, settings):
     where = [shlex.quote(str(folder))] if folder is not None else []
     where += [f"--corpus {name}" for name in corpus_names]
     given = {name: value for name, value in settings.items() if value is not None}
-    options = {"recipe": recipe, **dict(sorted(given.items())), "output": output}
+    options = {**dict(sorted(given.items())), "output": output}
     return command_line(" ".join(["etude train", *where]), options)
 
 
