@@ -50,7 +50,7 @@ def stretch(score, factor):
     slowest, fastest = (f(t.qpm for t in tempos) / factor for f in (min, max))
     if not SLOWEST_QPM <= slowest <= fastest <= FASTEST_QPM:
         raise ValueError(
-            f"Stretching by {factor:g} leaves {SLOWEST_QPM:g}..{FASTEST_QPM:g} quarters "
+            f"Stretching by {factor:g} leaves {SLOWEST_QPM:.2g}..{FASTEST_QPM:g} quarters "
             f"a minute: the tempos would span {slowest:g}..{fastest:g}."
         )
     return replace(score, tempos=tuple(Tempo(t.tick, t.qpm / factor) for t in tempos))

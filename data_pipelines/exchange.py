@@ -142,16 +142,19 @@ def _sounding_rows(part, shift):
             pitch = getattr(sounding, "pitch", None)
             if pitch is None:
                 continue
+            number = round(pitch.ps)  # .midi would fold what lies outside into 0..127
+            if not 0 <= number <= 127:
+                raise ValueError(f"A pitch must be in 0..127. Received: {number}")
             tie = sounding.tie.type if sounding.tie else None
-            before = open_ties.pop(pitch.midi, None)
+            before = open_ties.pop(number, None)
             if tie in ("stop", "continue") and before is not None:
                 rows[before][1] = start + duration - rows[before][0]
                 row = before
             else:
                 row = len(rows)
-                rows.append([start, max(1, duration), pitch.midi])
+                rows.append([start, max(1, duration), number])
             if tie in ("start", "continue"):
-                open_ties[pitch.midi] = row
+                open_ties[number] = row
     return rows
 
 

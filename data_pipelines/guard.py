@@ -160,7 +160,7 @@ def _form_of(head):
         return "mxl"
     if head[:10] == b"MATLAB 5.0":
         return "mat"
-    text = decoded(head)
+    text = decoded(head).replace("\r", "\n")
     if re.search(r"<score-(partwise|timewise)", text):
         return "musicxml"
     if "**kern" in text:
@@ -169,7 +169,7 @@ def _form_of(head):
         return "abc"
     if re.search(r"[\x00-\x08\x0e-\x1a\x7f]", text):
         return None
-    if re.match(rf"\s*(\[\s*([\[\]]|{NUMBER}(,|\]\s*\Z))|{{\s*[\"}}])", text):
+    if re.match(rf"\s*+(\[\s*+([\[\]]|{NUMBER}(,|\]\s*\Z))|{{\s*+[\"}}])", text):
         return "json"
     if _is_table(text):
         return "csv"

@@ -26,7 +26,8 @@ PEDAL = np.dtype(
     ]
 )
 DEFAULT_QPM = 120.0  # quarter notes a minute, where a file names no tempo
-SLOWEST_QPM, FASTEST_QPM = 3.6, 2000.0  # the slowest that MIDI's 24 bits can say
+SLOWEST_QPM = 60e6 / (2**24 - 1) - 1e-6  # what MIDI's 24 bits can say
+FASTEST_QPM = 2000.0
 LAST_TICK = 2**28 - 1  # the longest time that one MIDI event can wait
 LONGEST_RING = 8  # quarters that a pedal can hold on to the last note of a piece
 LONGEST_SECONDS = 2 * 60 * 60
@@ -339,7 +340,7 @@ def _check(score):
     for tempo in score.tempos:
         if not SLOWEST_QPM <= tempo.qpm <= FASTEST_QPM:
             raise ValueError(
-                f"Tempo must be in {SLOWEST_QPM:g}..{FASTEST_QPM:g} quarters a minute. "
+                f"Tempo must be in {SLOWEST_QPM:.2g}..{FASTEST_QPM:g} quarters a minute. "
                 f"Received: {tempo.qpm:g}"
             )
     for metre in score.metres:

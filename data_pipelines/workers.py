@@ -221,8 +221,8 @@ def outcome(read, path):
     """What `read` gives for a path, or the `Refused` that says why it gives nothing."""
     try:
         return read(path)
-    except Refused as refusal:
-        return refusal
+    except Refused as refusal:  # a new one: the old one's frames hold on to the file
+        return Refused(refusal.reason, refusal.detail)
     except MemoryError:
         return Refused("memory", "reading it takes more memory than a worker may have")
     except RecursionError:

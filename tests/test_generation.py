@@ -14,9 +14,10 @@ from data_pipelines.vocabulary import BOS, EOS, PAD
 
 TOKENIZER = MelodyTokenizer()
 SIZES = {
-    **dict.fromkeys(
-        ("lstm", "gru", "rnn"), {"embedding_dim": 8, "hidden_dim": 16, "num_layers": 2}
-    ),
+    **{
+        name: {"embedding_dim": 8, "hidden_dim": 16, "num_layers": 2}
+        for name in ("lstm", "gru", "rnn")
+    },
     "nnlm": {"embedding_dim": 8, "hidden_dim": 16, "window": 4},
     "transformer": {
         "hidden_dim": 16,
