@@ -21,7 +21,7 @@ def write_ledger(work, chunk_names, plan, out):
 
     Args:
         work: Path of the work folder. chunk_names: its chunks, in order.
-        plan: `prepare.ShardPlan`.
+        plan: `plan.ShardPlan`.
 
     Returns:
         dict, the sums for the manifest: ``splits``, ``found``, ``cost``, ``music``,

@@ -11,12 +11,10 @@ import json
 from pathlib import Path
 
 from data_pipelines.files import write_whole
+from data_pipelines.plan import ShardPlan, plan_shards, shard_name
 from data_pipelines.prepare import (
     ChunkReader,
-    ShardPlan,
-    plan_shards,
     publish,
-    shard_name,
     start_afresh,
     work_folder,
     write_shard,
