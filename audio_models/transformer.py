@@ -4,13 +4,18 @@ import math
 from dataclasses import dataclass
 
 from audio_models.architecture import Weight, check_limits
+from audio_models.positions import relative_scores, sinusoids
+from audio_models.positions import rotate as _rotate
+from audio_models.positions import rotation as _rotation
 
 LARGEST_CACHE = 2**27  # numbers in each of the keys and values of one row: 0.5 GB
+BLOCK = 64  # rows of queries worth a product of their own
+MOST_BLOCKS = 8
 
 
 @dataclass(frozen=True)
 class Transformer:
-    """Pre-norm decoder with rotary positions, GELU, and the embedding tied to the head.
+    """Pre-norm decoder with GELU; rotary positions unless another kind is asked for.
 
     Args:
         vocab_size: int, how many token ids there are.
@@ -20,11 +25,22 @@ class Transformer:
         context_length: int, how many tokens back a step can look. Longer music is
             read through a window that slides: the oldest key makes room for the new.
         dropout: float in [0, 1), on embeddings and on each residual branch.
+        positions: str. "rotary" turns queries and keys; "relative" learns a vector a
+            head for each distance back. Both know distances alone, and read on past
+            the context as before. "sinusoidal" and "learned" are added to the token's
+            vector, which "sinusoidal" first multiplies by sqrt(hidden_dim), and count
+            from the first token read. The sinusoids count on for ever. A learned table
+            has `context_length` rows and begins again at its end, like a clock: token
+            t stands at ``t % context_length``. Trained on no longer windows than that,
+            it has never met what it then sees, a window with the seam inside.
+        tie_embedding: bool, whether the head is the embedding transposed.
 
     Reference:
-        Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; pre-norm as in GPT-2
-        (Radford et al. 2019); rotary positions, Su et al. 2021,
-        https://arxiv.org/abs/2104.09864.
+        Vaswani et al. 2017, https://arxiv.org/abs/1706.03762 ("sinusoidal"); pre-norm
+        and "learned" as in GPT-2 (Radford et al. 2019), but RMSNorm (Zhang & Sennrich
+        2019, https://arxiv.org/abs/1910.07467) and no biases in attention; "rotary",
+        Su et al. 2021, https://arxiv.org/abs/2104.09864; "relative", Huang et al. 2018,
+        https://arxiv.org/abs/1809.04281, in every layer, without its sinusoids.
     """
 
     vocab_size: int
@@ -33,6 +49,10 @@ class Transformer:
     num_heads: int = 4
     context_length: int = 512
     dropout: float = 0.0
+    positions: str = "rotary"
+    tie_embedding: bool = True
+
+    CHOICES = {"positions": ("rotary", "relative", "sinusoidal", "learned")}  # noqa: RUF012
 
     def __post_init__(self):
         check_limits(self)
@@ -56,10 +76,16 @@ class Transformer:
         """Name -> `Weight`, in a fixed order."""
         width = self.hidden_dim
         named = {"embedding": Weight((self.vocab_size, width), "embedding")}
+        if self.positions == "learned":
+            named["position"] = Weight((self.context_length, width), "embedding")
         for layer in range(self.num_layers):
             name = f"layer{layer}"
             named[f"{name}.attention.norm"] = Weight((width,), "ones")
             named[f"{name}.attention.qkv"] = Weight((width, 3 * width))
+            if self.positions == "relative":
+                named[f"{name}.attention.relative"] = Weight(
+                    (self.num_heads, self.context_length, self.head_dim), "embedding"
+                )
             named[f"{name}.attention.out"] = Weight((width, width))
             named[f"{name}.mlp.norm"] = Weight((width,), "ones")
             named[f"{name}.mlp.in"] = Weight((width, 4 * width))
@@ -67,6 +93,8 @@ class Transformer:
             named[f"{name}.mlp.out"] = Weight((4 * width, width))
             named[f"{name}.mlp.out_bias"] = Weight((width,), "zeros")
         named["norm"] = Weight((width,), "ones")
+        if not self.tie_embedding:
+            named["head.kernel"] = Weight((width, self.vocab_size))
         named["head.bias"] = Weight((self.vocab_size,), "zeros")
         return named
 
@@ -101,35 +129,40 @@ class Transformer:
         drop = dropout or (lambda x: x)
         length = ops.shape(ids)[1]
         if state is None:
-            keys = values = None
-            positions = ops.arange(length)
-            back = positions[:, None] - positions[None, :]  # (T, T)
-            visible = (back >= 0) & (back < self.context_length)
+            keys = values = read = None
+            places = ops.arange(length)
         else:
             keys, values, read = state
-            positions = ops.reshape(read, (1,))
-            visible = ops.arange(self.context_length)[None, :] <= positions[:, None]
-        rotation = _rotation(ops, positions, self.head_dim)
-        x = drop(ops.take(weights["embedding"], ids, axis=0))  # (B, T, D)
+            places = ops.reshape(read, (1,))
+        rotation = None
+        if self.positions == "rotary":
+            rotation = _rotation(ops, places, self.head_dim)
+        x = drop(self._embedded(ops, weights, ids, places))  # (B, T, D)
         new_keys, new_values = [], []
         for layer in range(self.num_layers):
             name = f"layer{layer}"
             normed = _rms_norm(ops, x) * weights[f"{name}.attention.norm"]
             qkv = ops.matmul(normed, weights[f"{name}.attention.qkv"])
-            qkv = ops.reshape(qkv, (-1, length, 3, self.num_heads, self.head_dim))
-            qkv = ops.transpose(qkv, (2, 0, 3, 1, 4))  # (3, B, heads, T, head_dim)
-            q, k, v = qkv[0], qkv[1], qkv[2]
-            q, k = _rotate(ops, q, rotation), _rotate(ops, k, rotation)
-            if state is not None:
+            q, k, v = (
+                ops.transpose(
+                    ops.reshape(part, (-1, length, self.num_heads, self.head_dim)),
+                    (0, 2, 1, 3),
+                )
+                for part in ops.split(qkv, 3, axis=-1)
+            )  # (B, heads, T, head_dim)
+            if rotation is not None:
+                q, k = _rotate(ops, q, rotation), _rotate(ops, k, rotation)
+            q = q / math.sqrt(self.head_dim)
+            relative = weights.get(f"{name}.attention.relative")
+            if state is None:
+                heads = causal_attention(ops, q, k, v, self.context_length, relative)
+            else:
                 slot = (0, 0, read % self.context_length, 0)
                 k = ops.slice_update(keys[layer], slot, k)
                 v = ops.slice_update(values[layer], slot, v)
                 new_keys.append(k)
                 new_values.append(v)
-            scores = ops.matmul(q, ops.transpose(k, (0, 1, 3, 2)))
-            scores = scores / math.sqrt(self.head_dim)
-            scores = ops.where(visible, scores, -1e9)
-            heads = ops.matmul(ops.softmax(scores, axis=-1), v)
+                heads = ring_attention(ops, q, k, v, read, relative)
             heads = ops.reshape(
                 ops.transpose(heads, (0, 2, 1, 3)), (-1, length, self.hidden_dim)
             )
@@ -140,11 +173,98 @@ class Transformer:
             narrow = ops.matmul(wide, weights[f"{name}.mlp.out"])
             x = x + drop(narrow + weights[f"{name}.mlp.out_bias"])
         x = _rms_norm(ops, x) * weights["norm"]
-        logits = ops.matmul(x, ops.transpose(weights["embedding"], (1, 0)))
-        logits = logits + weights["head.bias"]
+        logits = ops.matmul(x, self._head(ops, weights)) + weights["head.bias"]
         if state is None:
             return logits, None
         return logits, (ops.stack(new_keys), ops.stack(new_values), read + 1)
+
+    def _embedded(self, ops, weights, ids, places):
+        x = ops.take(weights["embedding"], ids, axis=0)
+        if self.positions == "sinusoidal":
+            x = x * math.sqrt(self.hidden_dim)
+            return x + sinusoids(ops, places, self.hidden_dim)
+        if self.positions == "learned":
+            places = places % self.context_length
+            return x + ops.take(weights["position"], places, axis=0)
+        return x
+
+    def _head(self, ops, weights):
+        if self.tie_embedding:
+            return ops.transpose(weights["embedding"], (1, 0))
+        return weights["head.kernel"]
+
+
+def causal_attention(ops, q, k, v, reach, relative=None):
+    """What each place gathers from itself and the ``reach - 1`` places before it.
+
+    The places ask in blocks: keys after a block, or out of its reach, are not met at
+    all, which saves up to half of the products. A block's weights are divided by their
+    sum after they have gathered, when there are head_dim numbers a row and no longer T.
+
+    Args:
+        ops: array namespace.
+        q, k, v: float arrays (B, heads, T, head_dim), q divided by sqrt(head_dim).
+        reach: int, at least 1.
+        relative: float array (heads, reach, head_dim), by distance back, or None.
+
+    Returns:
+        float array (B, heads, T, head_dim).
+    """
+    length = ops.shape(q)[2]
+    if relative is not None:  # the farthest first; what is out of reach is masked
+        back = ops.minimum(length - 1 - ops.arange(length), reach - 1)
+        relative = ops.take(relative, back, axis=1)  # (heads, T, head_dim)
+    gathered = []
+    for first, end in _blocks(length):
+        oldest = max(0, first - reach + 1)
+        rows, columns = ops.arange(first, end), ops.arange(oldest, end)
+        back = rows[:, None] - columns[None, :]
+        asking = q[:, :, first:end]
+        scores = ops.matmul(asking, ops.transpose(k[:, :, oldest:end], (0, 1, 3, 2)))
+        if relative is not None:
+            near = relative[:, length - (end - oldest) :]
+            scores = scores + relative_scores(ops, asking, near)
+        visible = (back >= 0) & (back < reach)
+        gathered.append(_gather(ops, scores, visible, v[:, :, oldest:end]))
+    return gathered[0] if len(gathered) == 1 else ops.concatenate(gathered, axis=2)
+
+
+def ring_attention(ops, q, k, v, read, relative=None):
+    """What the newest token gathers from a ring that holds it and those before it.
+
+    Args:
+        ops: array namespace.
+        q: float array (B, heads, 1, head_dim), divided by sqrt(head_dim).
+        k, v: float arrays (B, heads, reach, head_dim); token t is in slot t % reach.
+        read: int scalar, the newest token's number.
+        relative: float array (heads, reach, head_dim), by distance back, or None.
+
+    Returns:
+        float array (B, heads, 1, head_dim).
+    """
+    slots = ops.arange(k.shape[2])
+    scores = ops.matmul(q, ops.transpose(k, (0, 1, 3, 2)))  # (B, heads, 1, reach)
+    if relative is not None:
+        by_distance = ops.matmul(q, ops.transpose(relative, (0, 2, 1)))
+        back = (read - slots) % k.shape[2]
+        scores = scores + ops.take(by_distance, back, axis=-1)
+    return _gather(ops, scores, slots <= read, v)
+
+
+def _blocks(length):
+    # (first, end) of each block of queries; one block where the length is not known yet.
+    if not isinstance(length, int):
+        return [(0, length)]
+    count = min(MOST_BLOCKS, -(-length // BLOCK))
+    return [(i * length // count, (i + 1) * length // count) for i in range(count)]
+
+
+def _gather(ops, scores, visible, v):
+    scores = ops.where(visible, scores, -1e9)
+    # The result does not depend on what is taken off, so neither does its gradient.
+    top = ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True))
+    weights = ops.exp(scores - top)
+    return ops.matmul(weights, v) / ops.sum(weights, axis=-1, keepdims=True)
 
 
 def _rms_norm(ops, x):
@@ -153,19 +273,3 @@ def _rms_norm(ops, x):
 
 def _gelu(ops, x):
     return 0.5 * x * (1 + ops.tanh(0.7978845608 * (x + 0.044715 * x * x * x)))
-
-
-def _rotation(ops, positions, head_dim):
-    # cos and sin, each (T, head_dim / 2): the slowest pair turns once in 2 pi 10,000.
-    pairs = ops.cast(ops.arange(head_dim // 2), "float32") / (head_dim // 2)
-    speed = 10_000.0**-pairs
-    angle = ops.cast(positions, "float32")[:, None] * speed[None, :]
-    return ops.cos(angle), ops.sin(angle)
-
-
-def _rotate(ops, x, rotation):
-    cos, sin = rotation
-    first, second = ops.split(x, 2, axis=-1)
-    return ops.concatenate(
-        [first * cos - second * sin, first * sin + second * cos], axis=-1
-    )
