@@ -12,6 +12,7 @@ from numpy import (  # noqa: F401  (the namespace is the point)
     concatenate,
     cos,
     cumsum,
+    exp,
     expand_dims,
     eye,
     flip,
@@ -20,7 +21,9 @@ from numpy import (  # noqa: F401  (the namespace is the point)
     max,
     mean,
     min,
+    minimum,
     ones,
+    pad,
     reshape,
     shape,
     sin,
@@ -67,6 +70,10 @@ def slice_update(inputs, start_indices, updates):
     )
     inputs[window] = updates
     return inputs
+
+
+def stop_gradient(x):
+    return x  # nothing is learnt here
 
 
 def scan(f, init, xs):

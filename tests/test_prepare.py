@@ -261,7 +261,7 @@ def test_g7_killed_at_any_moment_it_resumes_to_the_same_bytes(tmp_path):
             )  # fmt: skip
             process.stdout.readline()  # ready
             if attempt < 3:
-                time.sleep(rng.uniform(0, 1.1 * unbroken))
+                time.sleep(rng.uniform(0, 0.6 * unbroken))
                 process.send_signal(signal.SIGKILL)
             finished = "done" in process.communicate()[0]
             if finished:
