@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from audio_models.architecture import Weight, check_limits
 from audio_models.positions import relative_scores, sinusoids
@@ -52,7 +53,7 @@ class Transformer:
     positions: str = "rotary"
     tie_embedding: bool = True
 
-    CHOICES = {"positions": ("rotary", "relative", "sinusoidal", "learned")}  # noqa: RUF012
+    CHOICES: ClassVar = {"positions": ("rotary", "relative", "sinusoidal", "learned")}
 
     def __post_init__(self):
         check_limits(self)

@@ -59,12 +59,13 @@ def parse_midi(data, title=""):
     except (RuntimeError, ValueError, TypeError, OverflowError) as error:
         raise UnreadableMusic(f"damaged MIDI: {str(error).splitlines()[0]}") from None
     try:
-        return _from_symusic(parsed, title)
+        return from_symusic(parsed, title)
     except ValueError as error:
         raise UnreadableMusic(f"impossible numbers: {error}") from None
 
 
-def _from_symusic(parsed, title):
+def from_symusic(parsed, title):
+    """The `Score` of a parsed `symusic.Score`; ValueError where a number cannot be."""
     heard = [track for track in parsed.tracks if len(track.notes)]
     if len(heard) > MOST_TRACKS:
         raise ValueError(f"{len(heard):,} tracks, at most {MOST_TRACKS:,} are read")

@@ -85,7 +85,7 @@ class Settings:
 
     def encoder(self):
         """The `Encoder` that reads files for these settings."""
-        return Encoder(json.dumps(self.tokenizer, sort_keys=True), self.same)
+        return Encoder(json.dumps(self.tokenizer), self.same)
 
 
 def prepare(root, output, settings, *, workers=1, on_progress=None):

@@ -19,6 +19,7 @@ A tokenizer is any object with
 
 from data_pipelines.tokenizers.chorale import ChoraleTokenizer
 from data_pipelines.tokenizers.melody import MelodyTokenizer
+from data_pipelines.tokenizers.miditok_adapter import MidiTokTokenizer
 from data_pipelines.tokenizers.performance import PerformanceTokenizer
 from data_pipelines.tokenizers.remi import RemiTokenizer
 from data_pipelines.tokenizers.text import TextTokenizer
@@ -31,6 +32,7 @@ TOKENIZERS = {
     "remi": RemiTokenizer,
     "text": TextTokenizer,
     "wave": WaveTokenizer,
+    "miditok": MidiTokTokenizer,
 }
 
 
