@@ -5,12 +5,17 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to build and how to train it. ``plan`` holds departures from `Plan`."""
+    """What to build and how to train it.
+
+    ``plan`` holds departures from `Plan`; ``augment`` what `Augmentation` may change
+    beside the key.
+    """
 
     tokenizer: str
     model: str
     sizes: dict
     plan: dict = field(default_factory=dict)
+    augment: dict = field(default_factory=dict)
     about: str = ""
 
 
@@ -51,7 +56,11 @@ RECIPES = {
             "num_layers": 2,
             "dropout": 0.1,
         },
-        plan={"batch_size": 8, "window": 512, "learning_rate": 2e-3, "max_shift": 5},
+        plan={"batch_size": 8, "window": 512, "learning_rate": 2e-3, "max_shift": 3},
+        augment={  # the stretches are those of Oore et al. 2018
+            "stretches": (0.95, 0.975, 1.0, 1.025, 1.05),
+            "loudnesses": (0.9, 1.0, 1.1),
+        },
         about="piano as it was played, loudness and pedal included, stacked LSTM",
     ),
     "remi-transformer": Recipe(

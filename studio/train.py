@@ -165,7 +165,7 @@ def train_bundle(
         batch_size=plan.batch_size,
         length=min(plan.window, length),
         seed=plan.seed,
-        augmentation=Augmentation(plan.max_shift),
+        augmentation=Augmentation(plan.max_shift, **recipe.augment),
     )
 
     def held_out(network, split="valid"):

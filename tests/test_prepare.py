@@ -333,3 +333,22 @@ def test_a_damaged_cache_is_made_anew(tmp_path, monkeypatch):
     (dataset.folder / name).write_bytes(before[:-7])
     assert (room.gather(folder).folder / name).read_bytes() == before
     assert is_dataset(dataset.folder)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_g1_holds_for_a_preparation_too(workers, tmp_path):
+    from bad_inputs import write_bad_inputs
+
+    folder = small_folder(tmp_path / "music", 40)
+    expected = write_bad_inputs(folder)
+    dataset = prepare(folder, tmp_path / "d", SETTINGS, workers=workers)
+    lines = {line["path"]: line for line in dataset.report()}
+    assert len(lines) == 40 + len(expected) == dataset.manifest["found"]["files"]
+    wrong = {
+        name: lines[name]["reason"]
+        for name, rights in expected.items()
+        if lines[name]["reason"] not in rights.score
+    }
+    assert wrong == {}
+    assert dataset.manifest["found"]["used"] == 40
+    assert sum(split["pieces"] for split in dataset.counts.values()) == 40
