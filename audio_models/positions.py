@@ -32,7 +32,7 @@ def rotate(ops, x, rotation):
     Reference:
         Su et al. 2021, https://arxiv.org/abs/2104.09864, where a pair is two neighbours.
     """
-    cos, sin = rotation
+    cos, sin = (ops.cast(part, x.dtype) for part in rotation)
     first, second = ops.split(x, 2, axis=-1)
     return ops.concatenate(
         [first * cos - second * sin, first * sin + second * cos], axis=-1

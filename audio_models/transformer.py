@@ -183,7 +183,8 @@ class Transformer:
         x = ops.take(weights["embedding"], ids, axis=0)
         if self.positions == "sinusoidal":
             x = x * math.sqrt(self.hidden_dim)
-            return x + sinusoids(ops, places, self.hidden_dim)
+            wave = sinusoids(ops, places, self.hidden_dim)
+            return x + ops.cast(wave, x.dtype)
         if self.positions == "learned":
             places = places % self.context_length
             return x + ops.take(weights["position"], places, axis=0)

@@ -10,7 +10,6 @@ does not grow with the number of pieces, but for a few bytes each.
 
 import hashlib
 import tempfile
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,8 @@ SHINGLE = 8  # intervals in a row that make one fingerprint
 KINSHIP = 0.4  # share of fingerprints in common that makes two pieces one tune
 COMMONPLACE = 50  # a run that more pieces than these hold says nothing
 MOST_PRINTS = 1024  # of one piece: the smallest hashes of a longer one stand for it
-PRINTS_A_BUCKET = 2**18
+PRINTS_A_BUCKET = 2**16
+MOST_BUCKETS = 256  # each is an open file
 DIGEST_BYTES = 16
 
 
@@ -141,6 +141,7 @@ def _spool(prints, group, folder):
     """Sort (print, piece) rows into bucket files by the print."""
     count = len(group)
     buckets = 1 << max(0, (count * 256 // PRINTS_A_BUCKET).bit_length())
+    buckets = min(buckets, MOST_BUCKETS)
     files = [open(folder / f"prints-{n}", "wb") for n in range(buckets)]  # noqa: SIM115
     sizes = np.zeros(count, dtype=np.int32)
     try:
@@ -237,30 +238,25 @@ def share_out(groups, digests, given=None):
     keys = np.frombuffer(np.asarray(digests, dtype="S16").tobytes(), dtype=">u8")
     keys = keys.reshape(-1, DIGEST_BYTES // 8).astype(np.uint64)
     order = np.lexsort((keys[:, 1], keys[:, 0], groups))
-    leads = np.flatnonzero(np.diff(groups[order], prepend=-1))
-    ranked = order[leads][np.lexsort((keys[order[leads], 1], keys[order[leads], 0]))]
-    if len(ranked) < len(SPLITS) and given is None:
+    leads = order[np.flatnonzero(np.diff(groups[order], prepend=-1))]
+    if len(leads) < len(SPLITS) and given is None:
         return np.zeros(len(groups), dtype=np.int8)
-    tenth = (keys[:, 0] >> np.uint64(32)) % np.uint64(10)
-    by_tenth = np.array([0] * 8 + [1, 2], dtype=np.int8)
-    split_of = dict(
-        zip(groups[ranked].tolist(), by_tenth[tenth[ranked]].tolist(), strict=True)
-    )
+    tenth = (keys[leads, 0] >> np.uint64(32)) % np.uint64(10)
+    split_of = np.array([0] * 8 + [1, 2], dtype=np.int8)[tenth]  # in order of groups
     if given is None:
-        _fill_empty(split_of)
-    split = np.array([split_of[g] for g in groups.tolist()], dtype=np.int8)
+        _fill_empty(split_of, np.lexsort((keys[leads, 1], keys[leads, 0])))
+    split = split_of[np.searchsorted(groups[leads], groups)]
     if given is not None:
         split = np.where(np.asarray(given) >= 0, given, split).astype(np.int8)
     return split
 
 
-def _fill_empty(split_of):
+def _fill_empty(split_of, ranked):
     # A small folder can leave a split empty: it takes a tune from the fullest one.
     for split in range(len(SPLITS)):
-        if split not in split_of.values():
-            sizes = Counter(split_of.values())
-            fullest = max(range(len(SPLITS)), key=lambda number: sizes[number])
-            split_of[next(g for g in split_of if split_of[g] == fullest)] = split
+        if not (split_of == split).any():
+            fullest = np.bincount(split_of, minlength=len(SPLITS)).argmax()
+            split_of[ranked[np.flatnonzero(split_of[ranked] == fullest)[0]]] = split
 
 
 def split_by_tune(melodies, digests):

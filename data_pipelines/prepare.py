@@ -30,6 +30,7 @@ from data_pipelines.plan import plan_shards, shard_name
 from data_pipelines.shards import (
     FORMAT,
     MANIFEST,
+    id_type,
     is_dataset,
     manifest_bytes,
     open_dataset,
@@ -40,7 +41,7 @@ from data_pipelines.spool import Chunk, chunks_of, read_chunk, write_chunk
 from data_pipelines.tokenizers import tokenizer_from_spec
 from data_pipelines.workers import Readers, outcome
 
-TOKENS_A_SHARD = 2**22
+TOKENS_A_SHARD = 2**20  # 2 MB: what writing one takes does not count
 SPLITTING = ("tune", "given")
 
 
@@ -242,7 +243,8 @@ def write_shard(work, chunk_names, plan, split, number, settings):
     pieces = []
     for chunk in np.unique(chunks).tolist():
         ids = read_chunk(work / chunk_names[chunk]).ids()
-        pieces += [ids[piece - plan.chunk[chunk]] for piece in own[chunks == chunk]]
+        for piece in own[chunks == chunk] - plan.chunk[chunk]:
+            pieces.append(ids[piece].astype(id_type(vocab_size)))  # lets the chunk go
     out = work / "out"
     out.mkdir(exist_ok=True)
     name = shard_name(split, number)
@@ -288,7 +290,9 @@ def publish(work, chunk_names, plan, files, output, settings):
         shutil.rmtree(work, ignore_errors=True)
         raise NothingToPrepare(summary["found"], report)
     for name in ("report.jsonl", "pieces.jsonl"):
-        files[name] = entry((out / name).read_bytes())
+        with open(out / name, "rb") as file:  # as long as the corpus has pieces
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            files[name] = {"bytes": file.tell(), "sha256": digest}
     shards = {name: [] for name in SPLITS}
     for split, number in plan.shards():
         shards[SPLITS[split]].append(shard_name(split, number))

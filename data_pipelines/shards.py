@@ -106,18 +106,23 @@ def shard_files(name):
     return f"{name}.tokens.npy", f"{name}.index.npy"
 
 
+def id_type(vocab_size):
+    """How an id is stored: in two bytes where that is enough, else in four."""
+    return np.dtype("<u2" if vocab_size <= 2**16 else "<u4")
+
+
 def shard_bytes(pieces, vocab_size):
     """The two files of a shard.
 
     Args:
         pieces: list of int arrays.
-        vocab_size: int; below 65,537 an id takes two bytes, else four.
+        vocab_size: int, see `id_type`.
 
     Returns:
         (bytes, bytes): ids and index, as .npy. Same pieces, same bytes.
     """
-    dtype = np.dtype("<u2" if vocab_size <= 2**16 else "<u4")
-    pieces = [np.asarray(piece).astype(dtype) for piece in pieces]
+    dtype = id_type(vocab_size)
+    pieces = [np.asarray(piece).astype(dtype, copy=False) for piece in pieces]
     index = np.zeros(len(pieces), dtype=INDEX)
     index["length"] = [len(piece) for piece in pieces]
     index["start"] = np.cumsum(index["length"]) - index["length"]

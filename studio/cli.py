@@ -305,7 +305,7 @@ def prepare(
     ] = None,
     tokens_a_shard: Annotated[
         int, typer.Option(help="A shard is closed when it holds as many tokens.")
-    ] = 2**22,
+    ] = 2**20,
     runner: Annotated[
         str | None,
         typer.Option(

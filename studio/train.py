@@ -352,8 +352,7 @@ def clear_run(run_folder):
 
 def keep_report(dataset, run_folder):
     """Put the report of what was read beside the run."""
-    report = (dataset.folder / "report.jsonl").read_bytes()
-    write_whole(run_folder / "report.jsonl", report)
+    shutil.copyfile(dataset.folder / "report.jsonl", run_folder / "report.jsonl")
 
 
 def figures(dataset, recipe_name, plan, sources, command, floors):
