@@ -28,7 +28,7 @@ def feed(*, blocks=12, steps=25):
 
     recipe = RECIPES["melody-lstm"]
     with tempfile.TemporaryDirectory() as folder:
-        dataset = _prepared(folder, 400)
+        dataset = _prepared(folder, 4000)  # an epoch of some 200 steps
         network = Network(
             MODELS[recipe.model](
                 vocab_size=dataset.tokenizer.vocab_size, **recipe.sizes
