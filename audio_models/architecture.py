@@ -10,6 +10,10 @@ LARGEST = {
     "num_heads": 64,
     "context_length": 65_536,
     "window": 512,
+    "first_pitch": 65_536,
+    "num_pitches": 65_536,
+    "rest": 65_536,
+    "chain_dim": 4096,
 }
 
 
@@ -29,7 +33,8 @@ def check_limits(architecture):
     """Raise ValueError where a field is not what it may be.
 
     A size is an integer in 1..its largest; a field annotated as bool is one; one that
-    the class names in its ``CHOICES`` (field -> tuple of str) is one of those.
+    the class names in its ``CHOICES`` (field -> tuple of str) is one of those; one named
+    in its ``FROM_ZERO`` may be 0.
     """
     choices = getattr(architecture, "CHOICES", {})
     for field in fields(architecture):
@@ -46,11 +51,13 @@ def check_limits(architecture):
         elif field.type is bool:
             if type(value) is not bool:
                 raise ValueError(f"`{name}` must be true or false. Received: {value!r}")
-        elif type(value) is not int or not 1 <= value <= LARGEST[name]:
-            raise ValueError(
-                f"`{name}` must be an integer in 1..{LARGEST[name]}. "
-                f"Received: {value!r}"
-            )
+        else:
+            least = 0 if name in getattr(architecture, "FROM_ZERO", ()) else 1
+            if type(value) is not int or not least <= value <= LARGEST[name]:
+                raise ValueError(
+                    f"`{name}` must be an integer in {least}..{LARGEST[name]}. "
+                    f"Received: {value!r}"
+                )
 
 
 def check_weights(architecture, weights):

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from audio_models.architecture import check_weights
+from audio_models.dropout import dropout
 
 
 class Network(keras.Model):
@@ -127,7 +128,7 @@ class Network(keras.Model):
 
     def _dropout(self, x):
         rate = self.architecture.dropout
-        return keras.random.dropout(x, rate, seed=self._dropout_seeds)
+        return dropout(x, rate, self._dropout_seeds)
 
 
 class _Drawn(keras.initializers.Initializer):

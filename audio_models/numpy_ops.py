@@ -38,6 +38,7 @@ from numpy import (  # noqa: F401  (the namespace is the point)
     transpose,
     where,
     zeros,
+    zeros_like,
 )
 
 
@@ -51,6 +52,10 @@ def relu(x):
 
 def sigmoid(x):
     return 0.5 * (np.tanh(0.5 * x) + 1)  # never overflows
+
+
+def softplus(x):
+    return np.logaddexp(0, x)
 
 
 def softmax(x, axis=-1):
@@ -82,3 +87,7 @@ def scan(f, init, xs):
         carry, y = f(carry, x)
         outputs.append(y)
     return carry, tuple(np.stack(column) for column in zip(*outputs, strict=True))
+
+
+def cond(pred, true_fn, false_fn):
+    return true_fn() if pred else false_fn()

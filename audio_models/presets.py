@@ -45,6 +45,26 @@ PRESETS = {
             "context_length": 1024,
         },
     },
+    "voices": {
+        "tiny": {
+            "embedding_dim": 16,
+            "hidden_dim": 48,
+            "num_layers": 2,
+            "chain_dim": 48,
+        },
+        "small": {
+            "embedding_dim": 48,
+            "hidden_dim": 168,
+            "num_layers": 2,
+            "chain_dim": 128,
+        },
+        "base": {
+            "embedding_dim": 64,
+            "hidden_dim": 440,
+            "num_layers": 2,
+            "chain_dim": 352,
+        },
+    },
 }
 DROPOUT = {"tiny": 0.0, "small": 0.1, "base": 0.2}
 

@@ -26,17 +26,20 @@ def numpy_batches(windows, plan):
     last = len(windows.ids) - 1
     for batch in plan:
         columns = np.arange(batch.width)[None, :]
-        index = windows.starts[batch.rows][:, None] + columns
+        start = windows.starts[batch.rows][:, None]
+        piece = windows.pieces[batch.rows][:, None]
         lengths = np.where(batch.rows == NO_ROW, 0, windows.lengths[batch.rows])
         real = columns < lengths[:, None]
         variant = batch.variants[:, None]
 
-        def heard(index, real=real, variant=variant):
+        def heard(columns, start=start, piece=piece, real=real, variant=variant):
+            index = np.where(columns < windows.head, piece, start) + columns
             ids = windows.table[variant, windows.ids[np.minimum(index, last)]]
             return np.where(real, ids, PAD)
 
-        x, y = heard(index), heard(index + 1)
-        yield x, y, (real & is_target(y)).astype(np.float32)
+        x, y = heard(columns), heard(columns + 1)
+        own = (columns >= windows.head - 1) | (start == piece)
+        yield x, y, (real & own & is_target(y)).astype(np.float32)
 
 
 def tf_batches(windows, plan):
@@ -45,6 +48,7 @@ def tf_batches(windows, plan):
 
     ids = tf.constant(windows.ids)
     starts = tf.constant(windows.starts)
+    pieces = tf.constant(windows.pieces)
     lengths = tf.constant(windows.lengths)
     table = tf.constant(windows.table)
     rows = tf.constant(np.stack([batch.rows for batch in plan]))
@@ -56,17 +60,20 @@ def tf_batches(windows, plan):
         chosen = tf.maximum(rows[number], 0)
         is_row = rows[number] != NO_ROW
         columns = tf.range(widths[number])[None, :]
-        index = tf.gather(starts, chosen)[:, None] + columns
+        start = tf.gather(starts, chosen)[:, None]
+        piece = tf.gather(pieces, chosen)[:, None]
         length = tf.where(is_row, tf.gather(lengths, chosen), 0)
         real = columns < length[:, None]
         variant = tf.gather(table, variants[number])  # (B, V)
 
-        def heard(index):
+        def heard(columns):
+            index = tf.where(columns < windows.head, piece, start) + columns
             raw = tf.gather(ids, tf.minimum(index, last))
             return tf.where(real, tf.gather(variant, raw, batch_dims=1), PAD)
 
-        x, y = heard(index), heard(index + 1)
-        return x, y, tf.cast(real & is_target(y), tf.float32)
+        x, y = heard(columns), heard(columns + 1)
+        own = (columns >= windows.head - 1) | (start == piece)
+        return x, y, tf.cast(real & own & is_target(y), tf.float32)
 
     numbers = tf.data.Dataset.range(len(plan))
     return numbers.map(assemble, num_parallel_calls=2, deterministic=True).prefetch(2)
@@ -87,7 +94,7 @@ class Feed:
         length: int, tokens in a window.
         seed: int.
         augmentation: `Augmentation`.
-        pack: bool, as for `cut_windows`.
+        pack, head: as for `cut_windows`.
         tokens_in_memory: int.
 
     Example:
@@ -101,6 +108,7 @@ class Feed:
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
     pack: bool = False
+    head: int = 0
     tokens_in_memory: int = TOKENS_IN_MEMORY
     _kept: dict = field(default_factory=dict, repr=False, compare=False)
 
@@ -161,7 +169,9 @@ class Feed:
         lengths = lengths.astype(np.int64)
         if self.pack:
             return -(-(int(lengths.sum()) - 1) // self.length)
-        return int(np.maximum(0, -(-(lengths - 1) // self.length)).sum())
+        step = self.length - max(0, self.head - 1)
+        counts = np.maximum(1, -(-(lengths - max(1, self.head)) // step))
+        return int(counts[lengths > 1].sum())
 
     def shard_groups(self, epoch):
         """The names of the shards that are read together, group after group."""
@@ -203,5 +213,6 @@ class Feed:
                 length=self.length,
                 augmentation=self.augmentation,
                 pack=self.pack,
+                head=self.head,
             )
         return self._kept[names]

@@ -74,9 +74,13 @@ class Windows:
     Args:
         ids: int32 array (N,), all pieces.
         starts, lengths: int64 arrays (W,): window w predicts
-            ``ids[starts[w] + 1 : starts[w] + lengths[w] + 1]``.
+            ``ids[starts[w] + 1 : starts[w] + lengths[w] + 1]``, but for its head.
         lowest, highest: int arrays (W,): the semitones each may be transposed by.
         augmentation: `Augmentation`, and its ``table`` (variants, V).
+        length: int, that of the longest window there may be.
+        head: int. Every window begins with so many first tokens of its piece, which
+            take the place of its own.
+        pieces: int64 array (W,), where the piece of each window begins.
     """
 
     ids: np.ndarray
@@ -86,6 +90,9 @@ class Windows:
     highest: np.ndarray
     augmentation: Augmentation
     table: np.ndarray
+    length: int
+    head: int
+    pieces: np.ndarray
 
     def __len__(self):
         return len(self.starts)
@@ -100,7 +107,9 @@ class Batch:
     width: int
 
 
-def cut_windows(pieces, tokenizer, *, length=512, augmentation=None, pack=False):
+def cut_windows(
+    pieces, tokenizer, *, length=512, augmentation=None, pack=False, head=0
+):
     """Cut pieces into windows, one after another.
 
     Args:
@@ -113,13 +122,21 @@ def cut_windows(pieces, tokenizer, *, length=512, augmentation=None, pack=False)
             end and windows cut from the whole, so that nothing is padded; what a window
             begins with may be the end of another piece, and no model is asked to
             predict a BOS (Radford et al. 2019, GPT-2, trains so).
+        head: int, below `length`: every window begins with so many first tokens of its
+            piece, and goes on where the window before ended, so that it predicts
+            ``length - head + 1`` tokens of its own. For models that read their tokens in
+            groups, counted from there. Not with `pack`.
 
     Returns:
         `Windows`.
 
     Raises:
-        ValueError: if no piece has two tokens.
+        ValueError: if no piece has two tokens, or the head fills a window.
     """
+    if not 0 <= head < length or (head and pack):
+        raise ValueError(
+            f"`head` must be in 0..{length - 1}, and 0 if `pack`. Received: {head}"
+        )
     augmentation = augmentation or Augmentation()
     sizes = np.array([len(piece) for piece in pieces], dtype=np.int64)
     if not len(sizes) or sizes.max() < 2:
@@ -129,12 +146,16 @@ def cut_windows(pieces, tokenizer, *, length=512, augmentation=None, pack=False)
     if pack:
         starts = np.arange(0, len(ids) - 1, length)
         lengths = np.minimum(length, len(ids) - 1 - starts)
+        begins = starts
     else:
-        counts = np.maximum(0, -(-(sizes - 1) // length))
+        step = length - max(0, head - 1)  # what a window predicts beside its head
+        rest = sizes - max(1, head)
+        counts = np.where(sizes < 2, 0, np.maximum(1, -(-rest // step)))
         piece = np.repeat(np.arange(len(sizes)), counts)
         offset = np.arange(len(piece)) - np.repeat(np.cumsum(counts) - counts, counts)
-        starts = (ends - sizes)[piece] + offset * length
-        lengths = np.minimum(length, sizes[piece] - 1 - offset * length)
+        begins = (ends - sizes)[piece]
+        starts = begins + offset * step
+        lengths = np.minimum(length, sizes[piece] - 1 - offset * step)
     low, high = _pitch_range(ids, starts, lengths, tokenizer)
     most = augmentation.semitones
     return Windows(
@@ -145,6 +166,9 @@ def cut_windows(pieces, tokenizer, *, length=512, augmentation=None, pack=False)
         np.minimum(most, 127 - high),
         augmentation,
         augmentation.table(tokenizer),
+        length,
+        head,
+        begins,
     )
 
 
@@ -201,7 +225,8 @@ def plan_epoch(windows, *, batch_size, seed, epoch, shuffle=True):
             chosen = chosen[np.argsort(windows.lengths[chosen], kind="stable")]
         for begin in range(0, len(chosen), batch_size):
             rows = chosen[begin : begin + batch_size]
-            width = padded_width(int(windows.lengths[rows].max()))
+            longest = int(windows.lengths[rows].max())
+            width = min(padded_width(longest), windows.length)
             missing = (0, batch_size - len(rows))
             batches.append(
                 Batch(

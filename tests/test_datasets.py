@@ -224,3 +224,42 @@ def test_every_augmentation_is_heard_and_is_the_tokenizers_own():
     quiet = plan_epoch(windows, batch_size=8, seed=0, epoch=0, shuffle=False)
     x, _, _ = next(iter(numpy_batches(windows, quiet)))
     assert x[0, :8].tolist() == piece[:8]
+
+
+def test_with_a_head_every_window_begins_with_its_piece_and_goes_on_where_the_last_ended():
+    tokenizer = MelodyTokenizer()
+    pieces = [np.array([1, 10, *range(40, 40 + n), 2]) for n in (3, 20, 0, 11)]
+    windows = cut_windows(pieces, tokenizer, length=8, head=2)
+    plan = plan_epoch(windows, batch_size=3, seed=0, epoch=0, shuffle=False)
+    rows = [
+        (xs[: n + 1], ys[: n + 1], m)
+        for x, y, mask in numpy_batches(windows, plan)
+        for xs, ys, m in zip(x, y, mask, strict=True)
+        if (n := np.flatnonzero(m).max(initial=-1)) >= 0
+    ]
+    assert sum(int(m.sum()) for *_, m in rows) == sum(len(p) - 1 for p in pieces)
+    assert all(x[:2].tolist() == [1, 10] for x, *_ in rows)
+    assert max(len(x) for x, *_ in rows) == 8
+    body, row = [], iter(rows)
+    for piece in pieces:
+        wanted = piece[2:].tolist()
+        heard = []
+        while heard != wanted:
+            x, y, _ = next(row)
+            assert x[2:].tolist() == y[1:-1].tolist()
+            assert y[0] == 10
+            heard += y[1:].tolist()
+        body.append(heard)
+    assert next(row, None) is None
+    for ours, theirs in zip(
+        tf_batches(windows, plan), numpy_batches(windows, plan), strict=True
+    ):
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_head_that_fills_a_window_is_refused():
+    tokenizer = MelodyTokenizer()
+    for bad in (8, -1):
+        with pytest.raises(ValueError, match=r"`head` must be in 0\.\.7"):
+            cut_windows([np.arange(9)], tokenizer, length=8, head=bad)

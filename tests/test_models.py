@@ -21,6 +21,15 @@ SMALL = {
         "num_heads": 2,
         "context_length": 32,
     },
+    "voices": {
+        "first_pitch": 0,
+        "num_pitches": VOCAB - 2,
+        "rest": VOCAB - 1,
+        "embedding_dim": 8,
+        "hidden_dim": 16,
+        "num_layers": 2,
+        "chain_dim": 16,
+    },
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 
