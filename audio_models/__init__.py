@@ -6,11 +6,13 @@ Keras, `player.Player` in plain NumPy.
 """
 
 from audio_models.bidirectional import BiLSTM
+from audio_models.counted import CountedNGram
 from audio_models.gru import GRU
 from audio_models.nnlm import NNLM
 from audio_models.recurrent import LSTM
 from audio_models.rnn import RNN
 from audio_models.transformer import Transformer
+from audio_models.voices import VoiceLSTM
 
 MODELS = {
     "lstm": LSTM,
@@ -18,5 +20,7 @@ MODELS = {
     "rnn": RNN,
     "nnlm": NNLM,
     "transformer": Transformer,
+    "voices": VoiceLSTM,
 }
 FILLERS = {"bilstm": BiLSTM}  # read from both sides: these fill gaps, but cannot go on
+COUNTED = {"ngram": CountedNGram}  # played as the networks are, but not trained

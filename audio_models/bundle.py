@@ -20,11 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from audio_models import FILLERS, MODELS
+from audio_models import COUNTED, FILLERS, MODELS
 from audio_models.architecture import check_weights
+from audio_models.disk import room_for
 
 FORMAT = 1
-KINDS = {**MODELS, **FILLERS}
+KINDS = {**MODELS, **FILLERS, **COUNTED}
 FILES = ("bundle.json", "vocabulary.json", "weights.npz", "card.md", "sample.mid")
 LARGEST_FILE = 2**30
 
@@ -38,7 +39,7 @@ class Bundle:
     """A model, the meaning of its ids, and where it comes from.
 
     Args:
-        architecture: one of `MODELS` or `FILLERS`, built.
+        architecture: one of `MODELS`, `FILLERS` or `COUNTED`, built.
         weights: dict of name -> float32 array.
         vocabulary: dict, a tokenizer's spec.
         facts: dict of JSON: data, terms, figures, seed, defaults for composing.
@@ -67,7 +68,7 @@ def save_bundle(folder, bundle):
         OSError: if it cannot be written; the older bundle still stands.
     """
     folder = Path(folder)
-    check_weights(bundle.architecture, bundle.weights)
+    _check(bundle.architecture, bundle.weights)
     check_replaceable(folder)
     arrays = io.BytesIO()
     np.savez(arrays, **{k: np.asarray(v, "float32") for k, v in bundle.weights.items()})
@@ -89,6 +90,11 @@ def save_bundle(folder, bundle):
         for name, data in contents.items()
     )
     contents["SHA256SUMS"] = sums.encode()
+    with room_for(folder, sum(map(len, contents.values()))):
+        _write_whole(folder, contents)
+
+
+def _write_whole(folder, contents):
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         for name, data in contents.items():
@@ -161,7 +167,7 @@ def load_bundle(folder):
         if not isinstance(vocabulary, dict) or not isinstance(about["facts"], dict):
             raise BadBundle(f"{folder}: vocabulary and facts must be JSON objects.")
         weights = _arrays(contents["weights.npz"], architecture)
-        check_weights(architecture, weights)
+        _check(architecture, weights)
         return Bundle(
             architecture,
             weights,
@@ -176,6 +182,12 @@ def load_bundle(folder):
         raise BadBundle(f"{folder} is no sound bundle: it is too large") from None
     except Exception as error:  # a stranger's JSON, zip and arrays can fail in any way
         raise BadBundle(f"{folder} is no sound bundle: {error}") from None
+
+
+def _check(architecture, weights):
+    check_weights(architecture, weights)
+    if hasattr(architecture, "check"):  # weights that not every number fits
+        architecture.check(weights)
 
 
 def _arrays(data, architecture):

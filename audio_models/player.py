@@ -16,7 +16,7 @@ class Player:
     """An architecture and its weights, ready to step.
 
     Args:
-        architecture: one of `audio_models.MODELS`, built.
+        architecture: one of `audio_models.MODELS` or `COUNTED`, built.
         weights: dict of name -> float32 array.
     """
 
@@ -24,6 +24,8 @@ class Player:
         check_weights(architecture, weights)
         self.architecture = architecture
         self.weights = weights
+        if hasattr(architecture, "prepare"):  # what is counted makes its tables, once
+            self.weights = architecture.prepare(weights)
 
     def start(self, batch_size):
         """The state before the first token."""

@@ -15,6 +15,7 @@ from audio_models.checkpoint import (
     remove_leftovers,
     save_checkpoint,
 )
+from audio_models.parallel import HostLost, OneDevice
 
 WARM_UP = 0.03  # share of the run in which the learning rate climbs
 CHECKS = 12  # a run bounded in minutes looks at the held-out pieces this often, or more
@@ -92,9 +93,26 @@ class NextTokenLoss(keras.losses.Loss):
         return (1 - self.smoothing) * nats + self.smoothing * spread
 
 
+class DenseAdamW(keras.optimizers.AdamW):
+    """AdamW that clips by the norm of the gradient, on every backend.
+
+    TensorFlow gives an embedding's gradient as one row for each token read. Keras takes
+    the square of each, and only then adds up those of the same id: the norm would be
+    that of something else.
+    """
+
+    def apply(self, grads, trainable_variables=None):
+        variables = trainable_variables or self._trainable_variables
+        dense = [
+            ops.reshape(grad, tuple(variable.shape))
+            for grad, variable in zip(grads, variables, strict=True)
+        ]
+        return super().apply(dense, trainable_variables)
+
+
 def compiled(network, plan):
     """Compile a network for a plan; gives its optimizer, ready to take a state over."""
-    optimizer = keras.optimizers.AdamW(
+    optimizer = DenseAdamW(
         plan.learning_rate,
         weight_decay=plan.weight_decay,
         global_clipnorm=plan.clip_norm,
@@ -120,6 +138,7 @@ def train(
     watch=None,
     checkpoint=None,
     resume=False,
+    devices=None,
 ):
     """Teach a network what comes next, and leave it with its best weights.
 
@@ -136,6 +155,9 @@ def train(
         resume: bool. Go on from the checkpoint, exactly: on a CPU the weights are those
             of a run that was never interrupted, if it is bounded in epochs; one bounded
             in minutes follows the clock.
+        devices: as `parallel.open_devices` gives them; by default one. With several
+            hosts each has to call this; the chief's clock and held-out figures count,
+            and it alone writes the checkpoint, which all have to be able to read.
 
     Returns:
         `Progress` at the end; ``history`` has a row for each look at held-out pieces.
@@ -143,12 +165,16 @@ def train(
     Raises:
         NotFinite: if the loss becomes NaN or infinite.
         BadCheckpoint: if there is none to resume from, or of another plan.
+        ValueError: if the devices cannot share out the plan's batches.
+        HostLost: if another host no longer answers.
         KeyboardInterrupt: as it came, after a last checkpoint, with the best weights
             put back first.
     """
+    devices = devices or OneDevice()
+    devices.check(network, plan.batch_size)
     optimizer = compiled(network, plan)
     told = watch or (lambda *_: None)
-    run = _Run(network, plan, steps_per_epoch, evaluate, told, checkpoint)
+    run = _Run(network, plan, steps_per_epoch, evaluate, told, checkpoint, devices)
     if resume:
         run.take_over(load_checkpoint(checkpoint))
     progress = run.progress
@@ -172,6 +198,12 @@ def train(
     except KeyboardInterrupt:
         run.save()
         raise
+    except HostLost:
+        if devices.is_whole_alone:
+            run.save()
+        else:
+            run.best_weights = None  # they could not be put back without the others
+        raise
     finally:
         run.put_back_best()
     run.tell("done")
@@ -179,36 +211,42 @@ def train(
 
 
 class _Run:
-    def __init__(self, network, plan, steps_per_epoch, evaluate, watch, checkpoint):
+    def __init__(
+        self, network, plan, steps_per_epoch, evaluate, watch, checkpoint, devices
+    ):
         self.network, self.plan, self.evaluate, self.watch = (
             network, plan, evaluate, watch,
         )  # fmt: skip
-        self.checkpoint = checkpoint
+        self.devices = devices
+        self.checkpoint = checkpoint if devices.is_chief else None
         self.total_steps = plan.epochs * steps_per_epoch
         self.limit = plan.minutes * 60 if plan.minutes else math.inf
         self.progress = Progress()
-        self.started = self.last_check = self.last_save = time.monotonic()
+        self.started = self.last_save = time.monotonic()
         self.before = 0.0  # seconds that earlier parts of the run took
+        self.seconds = self.last_check = 0.0  # by the chief's clock
         self.checked_at_step = 0
         self.stale = 0
         self.is_over = False
         self.best_weights = None
         self.recent = []  # (seconds, tokens) of the last steps
-        if checkpoint is not None:
-            remove_leftovers(checkpoint)
+        if self.checkpoint is not None:
+            remove_leftovers(self.checkpoint)
 
-    def elapsed(self):
-        return self.before + time.monotonic() - self.started
+    def look_at_the_clock(self):
+        """What depends on time must come out alike on all hosts: one clock counts."""
+        elapsed = self.before + time.monotonic() - self.started
+        self.seconds = self.devices.agreed(elapsed)
 
     def share_done(self):
         by_steps = self.progress.step / max(1, self.total_steps)
-        return min(1.0, max(by_steps, self.elapsed() / self.limit))
+        return min(1.0, max(by_steps, self.seconds / self.limit))
 
     def is_out_of_time(self):
-        return self.elapsed() >= self.limit
+        return self.seconds >= self.limit
 
     def is_check_due(self):
-        return time.monotonic() - self.last_check >= self.limit / CHECKS
+        return self.seconds - self.last_check >= self.limit / CHECKS
 
     def is_checkpoint_due(self):
         waited = time.monotonic() - self.last_save
@@ -219,12 +257,12 @@ class _Run:
     def just_checked(self):
         if self.limit == math.inf or self.best_weights is None:
             return self.checked_at_step == self.progress.step
-        return time.monotonic() - self.last_check < self.limit / (2 * CHECKS)
+        return self.seconds - self.last_check < self.limit / (2 * CHECKS)
 
     def learn(self, batch):
         x, y, mask = batch
         began = time.monotonic()
-        loss = float(self.network.train_on_batch(x, y, sample_weight=mask))
+        loss = self.devices.learn(self.network, x, y, mask)
         progress = self.progress
         if not math.isfinite(loss):
             raise NotFinite(
@@ -242,21 +280,25 @@ class _Run:
         self.recent = [*self.recent[-49:], (time.monotonic() - began, tokens)]
         seconds, read = map(sum, zip(*self.recent, strict=True))
         progress.tokens_per_second = read / max(seconds, 1e-9)
+        self.look_at_the_clock()
         progress.share_done = self.share_done()
         done = max(progress.share_done, 1e-6)
-        progress.seconds_left = self.elapsed() * (1 - done) / done
+        progress.seconds_left = self.seconds * (1 - done) / done
         self.tell("step")
 
     def check(self, *, is_epoch_over=False):
         """Look at the held-out pieces; keep the weights if they are the best."""
         progress = self.progress
-        held_out = float(self.evaluate(self.network))
-        self.last_check, self.checked_at_step = time.monotonic(), progress.step
+        with self.devices.alone(self.network) as network:
+            held_out = float(self.evaluate(network))
+        held_out = self.devices.agreed(held_out)
+        self.look_at_the_clock()
+        self.last_check, self.checked_at_step = self.seconds, progress.step
         progress.history.append(
             {
                 "epoch": progress.epoch,
                 "step": progress.step,
-                "seconds": round(self.elapsed(), 1),
+                "seconds": round(self.seconds, 1),
                 "loss": progress.loss,
                 "held_out": held_out,
             }
@@ -306,7 +348,7 @@ class _Run:
             "stale": self.stale,
             "is_over": self.is_over,
             "checked_at_step": self.checked_at_step,
-            "seconds": self.elapsed(),
+            "seconds": self.seconds,
         }
         save_checkpoint(self.checkpoint, Checkpoint(self._arrays(), facts))
         self.tell("saved")
@@ -354,7 +396,7 @@ class _Run:
             setattr(self.progress, name, value)
         self.stale, self.is_over = facts["stale"], facts["is_over"]
         self.checked_at_step = facts["checked_at_step"]
-        self.before = facts["seconds"]
+        self.before = self.seconds = self.last_check = facts["seconds"]
         if facts["best"] is not None:
             self.progress.best = facts["best"]
             self.best_weights = {

@@ -3,6 +3,7 @@ quality beside what has only counted. The record is `assets/benchmarks.json`; th
 tables of the README are made from it.
 """
 
+import importlib
 import json
 import platform
 import statistics
@@ -67,43 +68,26 @@ def models():
                 "ratio": round(test["model"] / test["ngram"], 3),
                 "target": 0.85,
                 "seed": facts["plan"]["seed"],
-                **circumstances_here(),
             }
         )
     return rows
 
 
-def feed():
-    """P3: what the feed costs a training step."""
-    from studio.bench_feed import feed as measure
-
-    return [{**measure(), **circumstances_here()}]
-
-
-def growth():
-    """P9: how reading a folder grows with it."""
-    from studio.bench_feed import growth as measure
-
-    return [{**row, **circumstances_here()} for row in measure()]
-
-
-def ingest():
-    """P1: files to ids, beside MidiTok and pretty_midi."""
-    from studio.bench_ingest import ingest as measure
-
-    try:
-        return measure()
-    except (FileNotFoundError, RuntimeError) as error:
-        raise NothingUsable(str(error)) from None
-
-
-BENCHMARKS = {
-    "start": start,
-    "models": models,
-    "ingest": ingest,
-    "feed": feed,
-    "growth": growth,
+BENCHMARKS = {  # name -> the function that measures, named so that none is loaded
+    "start": "studio.bench:start",
+    "models": "studio.bench:models",
+    "ingest": "studio.bench_ingest:ingest",
+    "feed": "studio.bench_feed:feed",
+    "growth": "studio.bench_feed:growth",
+    "train": "studio.bench_train:train_speed",
+    "jsb-notes": "studio.bench_chorales:jsb_notes",
+    "geron": "studio.bench_chorales:geron",
+    "jsb-frames": "studio.bench_frames:jsb_frames",
+    "nottingham-frames": "studio.bench_frames:nottingham_frames",
+    "seed-charrnn": "studio.bench_charrnn:seed_charrnn",
+    "shakespeare": "studio.bench_text:shakespeare",
 }
+PEERS = {"train": "torch"}  # what else has to be installed
 
 
 def speed_row(id_, seconds, ours, peer, target):
@@ -118,13 +102,23 @@ def speed_row(id_, seconds, ours, peer, target):
         "ratio": round(seconds[ours] / seconds[peer], 3),
         "target": target,
         "seed": SEED,
-        **circumstances_here(),
     }
 
 
 def run(name):
-    """Run one benchmark, put its rows in the record and the record in the README."""
-    rows = BENCHMARKS[name]()
+    """Run one benchmark, put its rows in the record and the record in the README.
+
+    Raises:
+        NothingUsable: if its data or its peer is not here.
+    """
+    module, function = BENCHMARKS[name].split(":")
+    try:
+        rows = getattr(importlib.import_module(module), function)()
+    except (FileNotFoundError, RuntimeError) as error:
+        raise NothingUsable(str(error)) from None
+    rows = rows if isinstance(rows, list) else [rows]
+    command = f"etude bench {name}" + (f" --peer {PEERS[name]}" * (name in PEERS))
+    rows = [{**circumstances_here(), **row, "command": command} for row in rows]
     record = json.loads(RECORD.read_text()) if RECORD.exists() else []
     new = {row["id"] for row in rows}
     record = [row for row in record if row["id"] not in new] + rows
@@ -134,19 +128,41 @@ def run(name):
 
 
 def with_table(text, record):
-    """The README with its table made anew from the record."""
-    rows = ["| | Etude | beside | ratio | target |", "|---|---|---|---|---|"]
-    for row in sorted(record, key=lambda row: row["id"]):
-        unit = f" {row['unit']}" if "unit" in row else ""
-        bound = "at least" if row.get("higher_is_better") else "at most"
-        rows.append(
-            f"| {row['id']} | {row['value']:g}{unit} | {row['baseline']}: "
-            f"{row['baseline_value']:g}{unit} | {row['ratio']:.2f} | "
-            f"{bound} {row['target']:g} |"
-        )
+    """The README with its tables made anew from the record: quality, then speed."""
+    quality = [row for row in record if "nats" in row["id"] + row.get("unit", "")]
+    speed = [row for row in record if row not in quality]
+    lines = [
+        *_table(("Quality, held out", "counted", "published"), quality, _quality_cells),
+        "",
+        *_table(("Speed, side by side in one run", "beside"), speed, _speed_cells),
+    ]
     before, _, rest = text.partition(TABLE_START)
     _, _, after = rest.partition(TABLE_END)
-    return "\n".join([before + TABLE_START, *rows, TABLE_END]) + after
+    return "\n".join([before + TABLE_START, *lines, TABLE_END]) + after
+
+
+def _table(names, rows, cells):
+    names = (names[0], "Etude", *names[1:], "ratio", "target")
+    yield "| " + " | ".join(names) + " |"
+    yield "|---" * len(names) + "|"
+    for row in sorted(rows, key=lambda row: row["id"]):
+        bound = "at least" if row.get("higher_is_better") else "at most"
+        ends = (f"{row['ratio']:.2f}", f"{bound} {row['target']:g}")
+        yield "| " + " | ".join((row["id"], *cells(row), *ends)) + " |"
+
+
+def _quality_cells(row):
+    told = "; ".join(
+        f"{who} {value:g}" for who, value in row.get("published", {}).items()
+    )
+    counted = f"{row['baseline']}: {row['baseline_value']:g}"
+    return f"{row['value']:g}", counted, told or "-"
+
+
+def _speed_cells(row):
+    unit = f" {row['unit']}" if "unit" in row else ""
+    beside = f"{row['baseline']}: {row['baseline_value']:g}{unit}"
+    return f"{row['value']:g}{unit}", beside
 
 
 def _alternate(commands, repeats):

@@ -12,11 +12,16 @@ LIMITS = {
     "miditok": "What the MidiTok tokenizer of its vocabulary keeps, and no more.",
 }
 
+REBUILT = """A run bounded in minutes reads as much music as its machine manages, so that a rebuild
+gives other weights, about as good"""
+TRAINING = ("train", "stop", "stopped")  # what the pieces of train and valid are for
+COUNTING = ("count", "choose the order", "chosen")
+
 
 def model_card(bundle):
     """Markdown: data and terms, figures beside their floors, how to rebuild it."""
     facts = bundle.facts
-    plan, held_out, pieces = facts["plan"], facts["held_out"], facts["pieces"]
+    held_out, pieces = facts["held_out"], facts["pieces"]
     test = facts.get("test", {})
     weights = sum(array.size for array in bundle.weights.values())
     rows = [
@@ -38,17 +43,22 @@ def model_card(bundle):
     )
     sources = "\n".join(f"- {source}" for source in facts["sources"])
     metres = ", ".join(f"{name} ({n})" for name, n in facts["metres"].items())
+    if "counted" in facts:
+        made, (learn, use, used) = _counted(bundle, weights), COUNTING
+        again = "A rebuild gives the same bundle"
+    else:
+        made, (learn, use, used) = _trained(bundle, weights), TRAINING
+        again = REBUILT
     return f"""# {facts["recipe"]}
 
-{bundle.model_name}, {weights:,} weights, trained {facts.get("trained_minutes", "?")}
-minutes on a plain CPU ({facts.get("steps", "?")} steps, seed {plan["seed"]}).
+{made}
 
 ## Data
 {sources}
 
 {sum(pieces.values()):,} pieces after removing duplicates, {facts["notes"]:,} notes
-({facts["notes_lost"]:,} lost in tokenizing): {pieces["train"]:,} to train,
-{pieces["valid"]:,} to stop on, {pieces["test"]:,} to test. Tunes that share much of
+({facts["notes_lost"]:,} lost in tokenizing): {pieces["train"]:,} to {learn},
+{pieces["valid"]:,} to {use} on, {pieces["test"]:,} to test. Tunes that share much of
 their melody, in whatever key, stand on the same side. Metres: {metres}.
 
 ## Figures
@@ -56,11 +66,11 @@ Nats per note, mean over all real tokens of a piece (notes, holds, rests, the en
 divided by the notes struck. Lower is better. The n-gram's order is the best of 0..16,
 as written or counted in every key.
 
-| | stopped on | test |
+| | {used} on | test |
 |---|---|---|
 {chr(10).join(rows)}
 {caution}
-{_verdict(ratio)}
+{_verdict(ratio, used)}
 
 ## What it is not
 Of the bars it composes {repeats["composed"]:.1%} repeat an earlier bar of the piece exactly; in its
@@ -71,14 +81,29 @@ data {repeats["data"]:.1%} do.
 ```
 {facts["command"]}
 ```
-A run bounded in minutes reads as much music as its machine manages, so that a rebuild
-gives other weights, about as good. Versions: {", ".join(f"{k} {v}" for k, v in facts["versions"].items())}.
+{again}. Versions: {", ".join(f"{k} {v}" for k, v in facts["versions"].items())}.
 """
 
 
-def _verdict(ratio):
+def _trained(bundle, weights):
+    facts = bundle.facts
+    return f"""{bundle.model_name}, {weights:,} weights, trained {facts.get("trained_minutes", "?")}
+minutes on a plain CPU ({facts.get("steps", "?")} steps, seed {facts["plan"]["seed"]})."""
+
+
+def _counted(bundle, weights):
+    facts, copied = bundle.facts, bundle.facts["copied"]
+    return f"""{bundle.model_name}: counted, not trained ({facts["counted"]}), from {weights:,} tokens.
+Its weights are those tokens: who has the bundle has its music.
+
+**An n-gram of high order copies its corpus.** Of the runs of {copied["tokens"]} tokens that it
+composes {copied["composed"]:.1%} stand in the music it counted, in whatever key; of those in music that it
+never saw, {copied["test"]:.1%} do. What it plays is not new where they do."""
+
+
+def _verdict(ratio, used):
     where = "below" if ratio >= 0 else "above"
-    return f"On the pieces it was stopped on that is {abs(100 * ratio):.1f}% {where} the n-gram."
+    return f"On the pieces it was {used} on that is {abs(100 * ratio):.1f}% {where} the n-gram."
 
 
 def _figure(value):

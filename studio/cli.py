@@ -160,8 +160,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="melody-lstm, melody-transformer, chorale-lstm, performance-lstm or "
-            "remi-transformer."
+            help="melody-lstm, melody-transformer, chorale-voices, chorale-lstm, "
+            "performance-lstm or remi-transformer; melody-ngram and chorale-ngram count."
         ),
     ] = "melody-lstm",
     model: Annotated[
@@ -200,6 +200,13 @@ def train(
     seed: Annotated[
         int | None, typer.Option(help="Of the first weights and the order. Default 0.")
     ] = None,
+    devices: Annotated[
+        int,
+        typer.Option(
+            help="Share each batch out over so many GPUs of this machine; without a "
+            "GPU, over so many virtual devices on the CPU, which is no faster."
+        ),
+    ] = 1,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on with the interrupted run of this bundle."),
@@ -230,6 +237,7 @@ def train(
         },
         resume=resume,
         as_json=json,
+        devices=devices,
     )
 
 
@@ -349,14 +357,21 @@ def models(json: Json = False):
 @app.command()
 def bench(
     name: Annotated[
-        str, typer.Argument(help="Which table: start, models, ingest, feed or growth.")
+        str,
+        typer.Argument(
+            help="Speed: start, ingest, feed, growth, train. Quality: models, jsb-notes, "
+            "geron, jsb-frames, nottingham-frames, seed-charrnn, shakespeare."
+        ),
     ],
+    peer: Annotated[
+        str | None, typer.Option(help="For train: torch, which must be installed.")
+    ] = None,
     json: Json = False,
 ):
-    """Measure speed beside what you would use instead, and record it."""
+    """Measure beside what you would use instead, or what was published; record it."""
     from studio.commands import training
 
-    training.bench(name=name, as_json=json)
+    training.bench(name=name, peer=peer, as_json=json)
 
 
 def main():

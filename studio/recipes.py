@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from audio_models import COUNTED
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -47,6 +49,25 @@ RECIPES = {
         plan={"batch_size": 8, "window": 512, "learning_rate": 3e-3},
         about="four voices on a grid of sixteenths, stacked LSTM",
     ),
+    "chorale-voices": Recipe(
+        tokenizer="chorale",
+        model="voices",
+        sizes={"hidden_dim": 256, "num_layers": 2, "chain_dim": 256, "dropout": 0.3},
+        plan={"batch_size": 16, "window": 577, "learning_rate": 3e-3, "patience": 12},
+        about="four voices, an LSTM that knows whose turn it is: the best at chorales",
+    ),
+    "melody-ngram": Recipe(
+        tokenizer="melody",
+        model="ngram",
+        sizes={"order": 16},  # the longest that is tried
+        about="one voice, counted in seconds: the floor, and what it sounds like",
+    ),
+    "chorale-ngram": Recipe(
+        tokenizer="chorale",
+        model="ngram",
+        sizes={"order": 32},
+        about="four voices, counted in seconds: the floor, and what it sounds like",
+    ),
     "performance-lstm": Recipe(
         tokenizer="performance",
         model="lstm",
@@ -78,3 +99,8 @@ RECIPES = {
     ),
 }
 DEFAULT_RECIPE = "melody-lstm"
+
+
+def is_counted(name):
+    """Whether a recipe, known or not, is one of a model that is not trained."""
+    return name in RECIPES and RECIPES[name].model in COUNTED

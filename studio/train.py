@@ -1,8 +1,13 @@
 """A folder of music to a bundle: read, split, measure the floors, train, tell."""
 
+import atexit
 import itertools
 import json
+import math
+import os
+import shlex
 import shutil
+import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
@@ -11,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from audio_models import MODELS
+from audio_models import COUNTED, MODELS
 from audio_models.bundle import Bundle, check_replaceable, save_bundle
+from audio_models.disk import room_for
 from audio_models.ngram import Copy, NGram
 from audio_models.presets import preset
 from data_pipelines.datasets import Feed, numpy_batches
@@ -23,7 +29,8 @@ from data_pipelines.tokenizers.melody import METRES
 from data_pipelines.windows import Augmentation, cut_windows, plan_epoch
 from studio.compose import UNNAMED_METRE, Wish, compose
 from studio.curves import EventFile, draw_loss_curve
-from studio.errors import Interrupted, NothingUsable, WrongUsage
+from studio.errors import Interrupted, MachineFailed, NothingUsable, WrongUsage
+from studio.interrupt import CtrlC
 from studio.recipes import RECIPES
 
 EVALUATION_LENGTH = 2048  # tokens of context when held-out pieces are weighed
@@ -102,12 +109,26 @@ def count_notes(pieces, tokenizer):
     return max(1, sum(int(struck(piece).sum()) for piece in pieces))
 
 
+def window_of(architecture, length):
+    """(length, head) of the windows that a network reads: at most about `length` tokens.
+
+    One that reads its tokens in groups wants whole ones, after the head of the piece.
+    """
+    length = min(length, getattr(architecture, "context_length", length))
+    head = getattr(architecture, "HEAD", 0)
+    if not head:
+        return length, 0
+    groups = max(1, (length - head + 1) // architecture.GROUP)
+    return head - 1 + groups * architecture.GROUP, head
+
+
 def nats_per_note(network, pieces, tokenizer, length=EVALUATION_LENGTH):
     """Held-out nats per note of a network, each piece from its beginning."""
     from audio_models.training import log_likelihood
 
     by_length = sorted(pieces, key=len)
-    windows = cut_windows(by_length, tokenizer, length=length)
+    length, head = window_of(network.architecture, length)
+    windows = cut_windows(by_length, tokenizer, length=length, head=head)
     plan = plan_epoch(windows, batch_size=32, seed=0, epoch=0, shuffle=False)
     nats, _ = log_likelihood(network, numpy_batches(windows, plan))
     return -nats / count_notes(pieces, tokenizer)
@@ -126,6 +147,7 @@ def train_bundle(
     resume=False,
     model=None,
     size=None,
+    devices=None,
 ):
     """Train a recipe on a dataset, and leave a bundle.
 
@@ -141,44 +163,79 @@ def train_bundle(
         watch, resume: as for `audio_models.training.train`.
         model, size: str or None, a network of `MODELS` and a size of `PRESETS` in the
             place of the recipe's own.
+        devices: as `audio_models.parallel.open_devices` gives them; by default one. Of
+            several hosts the chief alone writes files.
 
     Returns:
-        (`Bundle`, `Progress`).
+        (`Bundle`, `Progress`); no bundle but on the chief.
     """
+    import keras
+
     from audio_models.network import Network
-    from audio_models.training import NotFinite, train
+    from audio_models.parallel import HostLost, OneDevice
+    from audio_models.training import NotFinite, Progress, train
 
     recipe = RECIPES[recipe_name]
     tokenizer = dataset.tokenizer
     output = Path(output)
     run_folder = prepare_run_folder(output)
-    if not resume:
-        clear_run(run_folder)
-    keep_report(dataset, run_folder)
-    write_run(run_folder, dataset, recipe_name, plan, command, model, size)
+    devices = devices or OneDevice()
+    devices.check_alike(
+        repr((dataset.manifest["checksum"], recipe_name, plan, model, size, resume))
+    )
+    if devices.is_chief:
+        if not resume:
+            clear_run(run_folder)
+        keep_report(dataset, run_folder)
+        write_run(run_folder, dataset, recipe_name, plan, command, model, size)
     architecture = architecture_of(recipe, tokenizer.vocab_size, model, size)
-    length = getattr(architecture, "context_length", EVALUATION_LENGTH)
+    length, head = window_of(architecture, plan.window)
     policy = "float32" if plan.precision == "float32" else f"mixed_{plan.precision}"
     network = Network(architecture, seed=plan.seed, dtype=policy)
     feed = Feed(
         dataset,
         batch_size=plan.batch_size,
-        length=min(plan.window, length),
+        length=length,
         seed=plan.seed,
         augmentation=Augmentation(plan.max_shift, **recipe.augment),
+        head=head,
     )
+    is_tensorflow = keras.backend.backend() == "tensorflow"
+    batches = feed.epoch if is_tensorflow else feed.numpy_epoch
+
+    ctrl_c = CtrlC()
+    latest = Progress()
 
     def held_out(network, split="valid"):
         pieces = held_out_pieces(dataset, split)
-        return nats_per_note(network, pieces, tokenizer, length)
+        with ctrl_c.free():
+            nats = nats_per_note(network, pieces, tokenizer)
+        if not math.isfinite(nats):  # the last step broke what its loss did not tell
+            raise NotFinite(
+                f"The held-out loss is {nats} after step {latest.step}. "
+                "Lower the learning rate (--learning-rate).",
+                latest.epoch,
+                latest.batch - 1,
+            )
+        return nats
 
     facts = figures(dataset, recipe_name, plan, sources, command, floors)
 
-    events = EventFile(run_folder / "tensorboard")
+    events = EventFile(run_folder / "tensorboard") if devices.is_chief else None
 
     def keep(progress, event):
+        nonlocal latest
+        latest = progress
+        if devices.is_chief:
+            write(progress, event)
+        if watch:
+            watch(progress, event)
+        if event in ("step", "checked"):
+            ctrl_c.check()
+
+    def write(progress, event):
         if event == "checked":
-            write_whole(
+            write_file(
                 run_folder / "history.json", json.dumps(progress.history).encode()
             )
             draw_loss_curve(run_folder / "curve.png", progress.history, floors)
@@ -191,36 +248,56 @@ def train_bundle(
                 run_folder / "best.bundle",
                 Bundle(architecture, network.named_weights(), tokenizer.spec(), facts),
             )
-        if watch:
-            watch(progress, event)
 
     began = time.monotonic()
     try:
-        progress = train(
-            network,
-            plan,
-            feed.epoch,
-            feed.steps(),
-            held_out,
-            watch=keep,
-            checkpoint=run_folder / CHECKPOINT,
-            resume=resume,
-        )
+        with ctrl_c.held():
+            progress = train(
+                network,
+                plan,
+                batches,
+                feed.steps(),
+                held_out,
+                watch=keep,
+                checkpoint=run_folder / CHECKPOINT,
+                resume=resume,
+                devices=devices,
+            )
+            ctrl_c.check()
+        if not devices.is_chief:
+            devices.stay()
+            return None, progress
+        facts["held_out"]["model"] = progress.best  # maybe of before it was resumed
+        with devices.alone(network) as alone:
+            facts["test"] = {"model": held_out(alone, "test")}
+        facts["test"] |= asdict(measure_floors(dataset, "test"))
+        facts["trained_minutes"] = round((time.monotonic() - began) / 60, 1)
+        facts["steps"] = progress.step
+        bundle = finished(architecture, network.named_weights(), tokenizer, facts)
+        save_bundle(output, bundle)
+        devices.stay()
     except KeyboardInterrupt:
         raise Interrupted(_what_was_kept(run_folder, output)) from None
-    except NotFinite as error:
-        where = feed.origins(error.epoch, error.batch)
+    except HostLost as error:
+        atexit.register(_leave_at_once)
+        raise MachineFailed(f"{error} -o {shlex.quote(str(output))}") from None
+    except (NotFinite, FloatingPointError) as error:
+        epoch = getattr(error, "epoch", latest.epoch)
+        batch = getattr(error, "batch", latest.batch - 1)
+        where = feed.origins(epoch, batch)
         read = "; ".join(where[:4]) + (" ..." if len(where) > 4 else "")
         raise NothingUsable(f"{error} It was reading {read}.") from None
     finally:
-        events.close()
-    facts["test"] = {"model": held_out(network, "test")}
-    facts["test"] |= asdict(measure_floors(dataset, "test"))
-    facts["trained_minutes"] = round((time.monotonic() - began) / 60, 1)
-    facts["steps"] = progress.step
-    bundle = finished(architecture, network.named_weights(), tokenizer, facts)
-    save_bundle(output, bundle)
+        if events:
+            events.close()
     return bundle, progress
+
+
+def _leave_at_once():
+    # JAX would wait for the host that is gone, and then abort with a stack trace.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(MachineFailed.status)
 
 
 def share_of_repeated_bars(scores):
@@ -232,7 +309,8 @@ def share_of_repeated_bars(scores):
 def _what_was_kept(run_folder, output):
     best = run_folder / "best.bundle"
     kept = f"; the best weights so far are the bundle {best}" if best.is_dir() else ""
-    return f"interrupted{kept}; go on: etude train --resume -o {output}"
+    again = f"etude train --resume -o {shlex.quote(str(output))}"
+    return f"interrupted{kept}; go on: {again}"
 
 
 def architecture_of(recipe, vocab_size, model=None, size=None):
@@ -242,6 +320,10 @@ def architecture_of(recipe, vocab_size, model=None, size=None):
         WrongUsage: if the model or the size is not known.
     """
     kind = model or recipe.model
+    if kind in COUNTED:
+        raise WrongUsage(
+            f"`{kind}` is counted, not trained: --recipe melody-ngram or chorale-ngram."
+        )
     if kind not in MODELS:
         raise WrongUsage(f"No model is called {kind!r}. Known: {', '.join(MODELS)}.")
     sizes = recipe.sizes
@@ -266,7 +348,13 @@ def write_run(run_folder, dataset, recipe_name, plan, command, model=None, size=
         "dataset": dataset.manifest["checksum"],
         "versions": {name: found for name in names if (found := _version(name))},
     }
-    write_whole(run_folder / RUN, (json.dumps(about, indent=1) + "\n").encode())
+    write_file(run_folder / RUN, (json.dumps(about, indent=1) + "\n").encode())
+
+
+def write_file(path, data):
+    """Write bytes whole or not at all; where there is no room, say how much is needed."""
+    with room_for(path, len(data)):
+        write_whole(path, data)
 
 
 def _version(name):
@@ -293,14 +381,20 @@ def run_to_resume(output):
     return about | {"plan": plan}
 
 
-def finished(architecture, weights, tokenizer, facts):
-    """The bundle with its sample and card."""
+def finished(architecture, weights, tokenizer, facts, look=None):
+    """The bundle with its sample and card.
+
+    ``look``, a function of the ids of a dozen compositions, may add to the facts.
+    """
     from studio.cards import model_card
 
     bundle = Bundle(architecture, weights, tokenizer.spec(), facts)
-    pieces = [compose(bundle, Wish(seed=seed)).score for seed in range(1, 13)]
-    facts["repeated_bars"]["composed"] = share_of_repeated_bars(pieces)
-    sample = midi_bytes(pieces[0])
+    pieces = [compose(bundle, Wish(seed=seed)) for seed in range(1, 13)]
+    scores = [piece.score for piece in pieces]
+    facts["repeated_bars"]["composed"] = share_of_repeated_bars(scores)
+    if look:
+        look([piece.ids for piece in pieces])
+    sample = midi_bytes(scores[0])
     return replace(bundle, card=model_card(bundle), sample=sample)
 
 
@@ -352,7 +446,8 @@ def clear_run(run_folder):
 
 def keep_report(dataset, run_folder):
     """Put the report of what was read beside the run."""
-    shutil.copyfile(dataset.folder / "report.jsonl", run_folder / "report.jsonl")
+    report = (dataset.folder / "report.jsonl").read_bytes()
+    write_file(run_folder / "report.jsonl", report)
 
 
 def figures(dataset, recipe_name, plan, sources, command, floors):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shlex
 import shutil
 from dataclasses import asdict
@@ -12,17 +13,30 @@ from studio.errors import NothingUsable, WrongUsage
 from studio.outputs import check_folder
 
 DEFAULT_MINUTES = 10.0
+HOSTS_ARE_NAMED = ("TF_CONFIG", "KERAS_DISTRIBUTION_JOB_ADDRESSES")  # in these variables
 
 
 def train(
-    *, folder, corpus_names, output, recipe, model, size, settings, resume, as_json
+    *,
+    folder,
+    corpus_names,
+    output,
+    recipe,
+    model,
+    size,
+    settings,
+    resume,
+    as_json,
+    devices=1,
 ):
     """`etude train`."""
+    from audio_models.architecture import LARGEST
     from data_pipelines.music21_corpus import check_corpus_names
+    from studio.count import check_counting, count_bundle
     from studio.diagnose import of_training
     from studio.gather import gather
     from studio.progress import TrainingDisplay, progress_bar
-    from studio.recipes import RECIPES
+    from studio.recipes import RECIPES, is_counted
     from studio.summaries import print_dataset
     from studio.train import (
         architecture_of,
@@ -36,6 +50,10 @@ def train(
 
     settings = {name: value for name, value in settings.items() if value is not None}
     resumed = {}
+    if is_counted(recipe):
+        given = {"resume": resume, "model": model, "size": size}
+        given["devices"] = devices if devices != 1 else None
+        check_counting(recipe, given | settings)
     if resume:
         resumed = run_to_resume(output)
         recipe, model, size = (resumed[name] for name in ("recipe", "model", "size"))
@@ -59,9 +77,19 @@ def train(
             settings["minutes"] = DEFAULT_MINUTES
         settings = RECIPES[recipe].plan | settings
     check_plan({n: v for n, v in settings.items() if v is not None})
-    architecture_of(RECIPES[recipe], 16, model, size)  # known, or refused at once
+    if not is_counted(recipe):
+        architecture_of(
+            RECIPES[recipe], LARGEST["vocab_size"], model, size
+        )  # known, or refused at once
     check_folder(output.parent)
     run_folder = prepare_run_folder(output)
+    say = (lambda *_: None) if as_json else print
+    held = None  # till something has to be computed
+    is_shared = devices != 1 or any(os.environ.get(name) for name in HOSTS_ARE_NAMED)
+    if is_shared and not is_counted(recipe):
+        held = _open_devices(devices, settings, folder, say)
+        if not held.is_chief:
+            as_json, say = True, (lambda *_: None)
     with progress_bar("Reading", quiet=as_json) as on_progress:
         try:
             dataset = gather(
@@ -77,16 +105,29 @@ def train(
         raise WrongUsage(
             f"The music is not that of the run in {run_folder}: start without --resume."
         )
-    keep_report(dataset, run_folder)
-    say = (lambda *_: None) if as_json else print
+    if held is None or held.is_chief:
+        keep_report(dataset, run_folder)
     print_dataset(say, dataset, run_folder / "report.jsonl")
     floors = measure_floors(dataset)
     say(
         f"Floors, nats per note: copy {floors.copy:.3f}, unigram {floors.unigram:.3f}, "
         f"n-gram {floors.ngram:.3f} ({floors.ngram_kind})."
     )
-    say("Loading Keras ...")
-    quiet_tensorflow()
+    if is_counted(recipe):
+        bundle = count_bundle(
+            dataset,
+            recipe,
+            output,
+            sources=_sources(folder, corpus_names),
+            command=_command(folder, corpus_names, output, {"recipe": recipe}),
+            floors=floors,
+        )
+        verdict = f"counted ({bundle.facts['counted']})"
+        _tell_bundle(bundle, output, run_folder, floors, verdict, as_json=as_json)
+        return
+    if held is None:
+        say("Loading Keras ...")
+        quiet_tensorflow()
     from audio_models.training import Plan
     from studio.train import train_bundle
 
@@ -103,14 +144,55 @@ def train(
                 folder,
                 corpus_names,
                 output,
-                {"recipe": recipe, "model": model, "size": size} | settings,
+                {"recipe": recipe, "model": model, "size": size}
+                | ({"devices": devices} if devices > 1 else {})
+                | settings,
             ),
             floors=floors,
             watch=display.watch,
             resume=resume,
             model=model,
             size=size,
+            devices=held,
         )
+    if bundle is None:  # the chief has it, and tells
+        return
+    test = bundle.facts["test"]
+    below = 100 * (1 - test["model"] / test["ngram"])
+    if not is_held_out(dataset):
+        verdict = "of the training music itself; there was nothing to hold back"
+    elif below > 0:
+        verdict = f"{below:.0f}% below the n-gram"
+    else:
+        verdict = f"{-below:.0f}% above the n-gram: train longer (--minutes)"
+    advice = of_training(progress.history, floors, plan)
+    _tell_bundle(bundle, output, run_folder, floors, verdict, advice, as_json=as_json)
+
+
+def _open_devices(devices, settings, folder, say):
+    """The devices that a run was told to use, or a sentence why not."""
+    say("Loading Keras ...")
+    quiet_tensorflow()
+    from audio_models.parallel import check_divides, hosts_named, open_devices
+    from audio_models.training import Plan
+    from data_pipelines.shards import is_dataset
+
+    try:
+        hosts, _ = hosts_named()
+        check_divides(max(1, devices) * hosts, Plan(**settings).batch_size)
+        if hosts > 1 and (folder is None or not is_dataset(folder)):
+            raise ValueError(
+                "Several hosts train on a dataset that all can read: "
+                "etude prepare FOLDER -o DATASET first, and train on that."
+            )
+        return open_devices(devices)
+    except ValueError as error:
+        raise WrongUsage(str(error)) from None
+
+
+def _tell_bundle(
+    bundle, output, run_folder, floors, verdict, advice=(), *, as_json=False
+):
     test = bundle.facts["test"]
     if as_json:
         print(
@@ -120,21 +202,14 @@ def train(
                     "held_out": bundle.facts["held_out"],
                     "test": test,
                     "floors": asdict(floors),
-                    "steps": progress.step,
+                    "steps": bundle.facts.get("steps", 0),
                     "run": str(run_folder),
                 }
             )
         )
         return
-    below = 100 * (1 - test["model"] / test["ngram"])
-    if not is_held_out(dataset):
-        verdict = "of the training music itself; there was nothing to hold back"
-    elif below > 0:
-        verdict = f"{below:.0f}% below the n-gram"
-    else:
-        verdict = f"{-below:.0f}% above the n-gram: train longer (--minutes)"
     print(f"Test: {test['model']:.3f} nats per note, {verdict}.")
-    for sentence in of_training(progress.history, floors, plan):
+    for sentence in advice:
         print(sentence)
     print(f"Wrote {output} (card: {output / 'card.md'}; run: {run_folder})")
     print(f"Hear it: etude compose --model {output}")
@@ -184,7 +259,8 @@ def models(*, as_json):
     for row in rows:
         held_out, test = row["held_out"], row.get("test", {})
         star = "  (the default)" if row["is_default"] else ""
-        print(f"{row['name']}{star}: {row['recipe']}, {row['notes']:,} notes")
+        counted = f", counted: {row['counted']}" if "counted" in row else ""
+        print(f"{row['name']}{star}: {row['recipe']}, {row['notes']:,} notes{counted}")
         for source in row["sources"]:
             print(f"    {source}")
         figures = test if test else held_out
@@ -195,14 +271,18 @@ def models(*, as_json):
         )
 
 
-def bench(*, name, as_json):
+def bench(*, name, peer, as_json):
     """`etude bench`."""
-    from studio.bench import BENCHMARKS, run
+    from studio.bench import BENCHMARKS, PEERS, run
 
     if name not in BENCHMARKS:
         raise WrongUsage(
             f"No benchmark is called {name!r}. Known: {', '.join(BENCHMARKS)}."
         )
+    if peer is not None and peer != PEERS.get(name):
+        known = f"only {PEERS[name]}" if name in PEERS else "none"
+        raise WrongUsage(f"The benchmark {name} has no peer {peer!r}; it has {known}.")
+    quiet_tensorflow()
     rows = run(name)
     if as_json:
         print(json.dumps(rows))
