@@ -20,12 +20,15 @@ import json
 import os
 from contextlib import contextmanager
 
-import keras
 import numpy as np
 
 MOST_DEVICES = 64
 HEARTBEAT_SECONDS = 60  # JAX gives a host up that has been silent for so long
 SHUTDOWN_SECONDS = 10
+SIGNS_OF_LOSS = (
+    "unavailable", "deadline", "abortederror", "cancellederror", "connection", "gloo",
+    "nccl", "coordination service",
+)  # fmt: skip
 JAX_HOSTS = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
 
 
@@ -65,6 +68,14 @@ class OneDevice:
         """One step of a compiled network on a whole batch; gives its loss, a float."""
         return float(network.train_on_batch(x, y, sample_weight=mask))
 
+    def assign(self, variable, value):
+        """Give a variable of no axes the same value on every device."""
+        variable.assign(value)
+
+    def together(self):
+        """Within, what comes of another host's end is raised as `HostLost`."""
+        return _others_present(self.hosts)
+
     @contextmanager
     def alone(self, network):
         """The network as this host runs it on its own, to be weighed; weights alike."""
@@ -89,6 +100,14 @@ class OneDevice:
             )
 
 
+def check_count(devices):
+    """Raise ValueError if there can be no such number of devices."""
+    if type(devices) is not int or not 1 <= devices <= MOST_DEVICES:
+        raise ValueError(
+            f"`devices` must be an integer in 1..{MOST_DEVICES}. Received: {devices!r}"
+        )
+
+
 def check_divides(count, batch_size):
     """Raise ValueError unless a batch splits into equal parts."""
     if batch_size % count:
@@ -110,6 +129,8 @@ def hosts_named():
     Raises:
         ValueError: if what stands there is none, or meant for the other backend.
     """
+    import keras
+
     backend = keras.backend.backend()
     cluster = _tf_config()
     workers, host = _workers(cluster) if cluster else ([], 0)
@@ -185,10 +206,9 @@ def open_devices(count=1):
         ValueError: if there are not so many, or the environment names no good hosts.
         HostLost: if the other hosts do not come.
     """
-    if type(count) is not int or not 1 <= count <= MOST_DEVICES:
-        raise ValueError(
-            f"`devices` must be an integer in 1..{MOST_DEVICES}. Received: {count!r}"
-        )
+    import keras
+
+    check_count(count)
     backend = keras.backend.backend()
     hosts, host = hosts_named()
     if count == 1 and hosts == 1:
@@ -233,7 +253,7 @@ class TensorFlowDevices(OneDevice):
         if network is not self._network:
             self._network, self._step = network, self._compiled(network)
         batch = [tf.convert_to_tensor(part) for part in (x, y, mask)]
-        with _others_present(self.hosts):
+        with self.together():
             return float(self._step(*batch))
 
     def agreed(self, value):
@@ -241,7 +261,7 @@ class TensorFlowDevices(OneDevice):
             return value
         import tensorflow as tf
 
-        with _others_present(self.hosts):
+        with self.together():
             mine = tf.constant(value if self.is_chief else 0.0, "float64")
             return float(self._add_up([mine])[0])
 
@@ -343,23 +363,9 @@ def _others_present(hosts):
 
 
 def _is_of_network(error):
-    # Both backends raise their own kinds, TensorFlow's by status, JAX's one for all.
-    signs = (
-        "UNAVAILABLE",
-        "DEADLINE",
-        "ABORTED",
-        "CANCELLED",
-        "Gloo",
-        "NCCL",
-        "Connect",
-    )
-    named = type(error).__name__
-    return named in (
-        "UnavailableError", "DeadlineExceededError", "AbortedError", "CancelledError",
-    ) or (
-        named in ("InternalError", "XlaRuntimeError", "JaxRuntimeError", "UnknownError")
-        and any(sign.lower() in str(error).lower() for sign in signs)
-    )  # fmt: skip
+    # TensorFlow has a class for each kind; JAX has one, or a plain one, for all.
+    told = (f"{type(error).__name__}: {error}").lower()
+    return any(sign in told for sign in SIGNS_OF_LOSS)
 
 
 class JaxDevices(OneDevice):
@@ -367,6 +373,7 @@ class JaxDevices(OneDevice):
 
     def __init__(self, devices, hosts, host):
         import jax
+        import keras
 
         self.devices, self.hosts, self.host = devices, hosts, host
         self.is_whole_alone = hosts == 1  # a step that fails takes its arrays with it
@@ -403,11 +410,22 @@ class JaxDevices(OneDevice):
         rows = len(x) // self.hosts
         own = slice(self.host * rows, (self.host + 1) * rows)
         x, y, mask = (np.asarray(part)[own] for part in (x, y, mask))
-        with _others_present(self.hosts):
+        with self.together():
             return float(network.train_on_batch(x, y, sample_weight=mask))
+
+    def assign(self, variable, value):
+        import jax
+
+        # A plain assignment would ask all hosts whether they have the same value.
+        value = np.asarray(value, "float32")
+        sharding = variable.value.sharding
+        value = jax.make_array_from_callback((), sharding, lambda _: value)
+        variable.assign(value)
 
     @contextmanager
     def alone(self, network):
+        import keras
+
         weights = network.named_weights()
         keras.distribution.set_distribution(None)
         try:
@@ -425,7 +443,7 @@ class JaxDevices(OneDevice):
             return value
         from jax.experimental import multihost_utils
 
-        with _others_present(self.hosts):
+        with self.together():
             # Two numbers of 32 bits, since JAX has none of 64 unless it is told to.
             bits = np.array([value], "float64").view("int32")
             bits = multihost_utils.broadcast_one_to_all(bits)

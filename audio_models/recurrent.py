@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from audio_models.architecture import Weight, check_limits
+from audio_models.embedding import embedded
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,10 @@ class Stacked:
         if self.learned_start:
             begin = [weights[f"start.{name}"][:, None] for name in self.STATES]
             state = [held + zero for held, zero in zip(state, begin, strict=True)]
-        x = ops.take(weights["embedding"], ids, axis=0)  # (B, T, E)
+        # Time first from here to the logits: turning ids round costs nothing, turning
+        # each layer's gates round, and their gradient, a tenth of a training step.
+        by_time = ops.transpose(ids, (1, 0))
+        x = embedded(ops, weights["embedding"], by_time)  # (T, B, E)
         after = []
         for layer in range(self.num_layers):
             before = [held[layer] for held in state]
@@ -92,6 +96,7 @@ class Stacked:
             if dropout is not None:
                 x = dropout(x)
         logits = ops.matmul(x, weights["head.kernel"]) + weights["head.bias"]
+        logits = ops.transpose(logits, (1, 0, 2))  # (B, T, V)
         state = tuple(ops.stack(layers) for layers in zip(*after, strict=True))
         if self.learned_start:
             state = tuple(held - zero for held, zero in zip(state, begin, strict=True))
@@ -103,12 +108,10 @@ class Stacked:
         loop = [weights[f"{name}.{part}"] for part in self.LOOP]
         # Tensors, not variables: a hand-written gradient wants to be told all.
         loop = [ops.reshape(weight, weight.shape) for weight in loop]
-        if x.shape[1] == 1:
-            last = self.cell(ops, gates[:, 0], *loop, *states)
-            return last[0][:, None], last
-        by_time = ops.transpose(gates, (1, 0, 2))
-        y, last = self.sequence(ops, by_time, *loop, *states)
-        return ops.transpose(y, (1, 0, 2)), last
+        if x.shape[0] == 1:
+            last = self.cell(ops, gates[0], *loop, *states)
+            return last[0][None], last
+        return self.sequence(ops, gates, *loop, *states)
 
 
 @dataclass(frozen=True)
@@ -156,9 +159,15 @@ def lstm_cell(ops, gates, recurrent, h, c):
     Returns:
         (h, c) after, each (B, D).
     """
+    return _lstm_step(ops, gates, recurrent, h, c)[:2]
+
+
+def _lstm_step(ops, gates, recurrent, h, c):
+    # The new (h, c), and the four gates that led to them.
     i, f, g, o = ops.split(gates + ops.matmul(h, recurrent), 4, axis=-1)
-    c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
-    return ops.sigmoid(o) * ops.tanh(c), c
+    i, f, g, o = ops.sigmoid(i), ops.sigmoid(f), ops.tanh(g), ops.sigmoid(o)
+    c = f * c + i * g
+    return o * ops.tanh(c), c, i, f, g, o
 
 
 def lstm_sequence(ops, gates, recurrent, h, c):
@@ -172,68 +181,68 @@ def lstm_sequence(ops, gates, recurrent, h, c):
         (y (T, B, D), (h, c) after the last step).
     """
 
-    def step(carry, gates_at):
-        carry = lstm_cell(ops, gates_at, recurrent, *carry)
-        return carry, carry  # keras.ops.scan wants outputs like the carry
+    if hasattr(ops, "custom_gradient"):
+        states = _differentiable_sequence(ops)(gates, recurrent, h, c)
+        return states[:-1], (states[-2], states[-1])
 
-    if not hasattr(ops, "custom_gradient"):  # NumPy: nothing is learnt there
-        last, (y, _) = ops.scan(step, (h, c), gates)
-        return y, last
-    states = _differentiable_sequence(ops)(gates, recurrent, h, c)
-    return states[0], (states[0, -1], states[1, -1])
+    def step(carry, gates_at):  # NumPy: nothing is learnt there
+        carry = lstm_cell(ops, gates_at, recurrent, *carry)
+        return carry, carry
+
+    last, (y, _) = ops.scan(step, (h, c), gates)
+    return y, last
 
 
 def _differentiable_sequence(ops):
-    """The states (2, T, B, D) of a sequence, their gradient written out by hand.
+    """Each h of a sequence and its last c, (T + 1, B, D), with the gradient by hand.
 
     Left to automatic differentiation, the backward loop adds up the gradient of
-    `recurrent` step by step, and stores each intermediate of each step. Here the
-    loop carries only what must be sequential, two (B, D) arrays; the gates are
-    recomputed and the weights' gradient taken for all steps at once.
+    `recurrent` step by step, and stores each intermediate of each step. Here the loop
+    forward keeps the states and gates; the loop back reads them at its step, carries
+    what must be sequential, two (B, D) arrays, and leaves the gradient of the gates;
+    that of `recurrent` is one product over all steps after it.
     """
 
     def sequence(gates, recurrent, h, c):
         def step(carry, gates_at):
-            carry = lstm_cell(ops, gates_at, recurrent, *carry)
-            return carry, carry
+            carry = _lstm_step(ops, gates_at, recurrent, *carry[:2])
+            return carry, carry  # keras.ops.scan wants outputs like the carry
 
-        _, (hs, cs) = ops.scan(step, (h, c), gates)
+        zero = ops.zeros_like(h)
+        _, kept = ops.scan(step, (h, c, zero, zero, zero, zero), gates)
+        hs, cs = kept[:2]  # (T, B, D), as the gates are
 
         def gradient(*upstream_args, upstream=None):
             upstream = upstream_args[0] if upstream is None else upstream
             h_before = ops.concatenate([h[None], hs[:-1]])  # (T, B, D)
             c_before = ops.concatenate([c[None], cs[:-1]])
-            i, f, g, o = ops.split(gates + ops.matmul(h_before, recurrent), 4, axis=-1)
-            i, f, g, o = ops.sigmoid(i), ops.sigmoid(f), ops.tanh(g), ops.sigmoid(o)
-            tanh_c = ops.tanh(cs)
-            to_c = o * (1 - tanh_c * tanh_c)  # dh -> dc
-            to_o = tanh_c * o * (1 - o)  # dh -> do
-            to_ifg = ops.concatenate(  # dc -> di, df, dg
-                [g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g)], axis=-1
-            )
-
-            def gate_gradients(dh, dc, to_ifg, to_o):
-                thrice = ops.concatenate([dc, dc, dc], axis=-1)
-                return ops.concatenate([thrice * to_ifg, dh * to_o], axis=-1)
-
             transposed = ops.transpose(recurrent, (1, 0))
 
-            def step_back(carry, at):
-                dh_above, dc_above, to_c, to_o, f, *to_ifg = ops.split(at, 8, axis=-1)
-                dh = carry[0] + dh_above
-                dc = carry[1] + dc_above + dh * to_c
-                dgates = gate_gradients(dh, dc, ops.concatenate(to_ifg, axis=-1), to_o)
-                return (ops.matmul(dgates, transposed), dc * f), (dh, dc)
+            def step_back(carry, t):
+                # An index and not slices: scan takes one array, and laying all of
+                # these side by side first would cost more than the loop.
+                i, f, g, o = (gate[t] for gate in kept[2:])
+                tanh_c = ops.tanh(cs[t])
+                dh = carry[0] + upstream[t]
+                dc = carry[1] + dh * o * (1 - tanh_c * tanh_c)
+                dgates = ops.concatenate(
+                    [
+                        dc * g * i * (1 - i),
+                        dc * c_before[t] * f * (1 - f),
+                        dc * i * (1 - g * g),
+                        dh * tanh_c * o * (1 - o),
+                    ],
+                    axis=-1,
+                )  # (B, 4D)
+                carry = (ops.matmul(dgates, transposed), dc * f, dgates)
+                return carry, carry
 
-            zero = ops.zeros_like(h)
-            # One array, since scan cannot take several of unknown length: (T, B, 8D)
-            factors = ops.concatenate(
-                [upstream[0], upstream[1], to_c, to_o, f, to_ifg], axis=-1
+            (dh_first, dc_first, _), (_, _, dgates) = ops.scan(
+                step_back,
+                (zero, upstream[-1], ops.concatenate([zero] * 4, axis=-1)),
+                ops.arange(ops.shape(gates)[0]),
+                reverse=True,
             )
-            (dh_first, dc_first), (dh, dc) = ops.scan(
-                step_back, (zero, zero), factors, reverse=True
-            )
-            dgates = gate_gradients(dh, dc, to_ifg, to_o)  # (T, B, 4D)
             size, width = recurrent.shape
             drecurrent = ops.matmul(
                 ops.transpose(ops.reshape(h_before, (-1, size)), (1, 0)),
@@ -241,6 +250,6 @@ def _differentiable_sequence(ops):
             )
             return dgates, drecurrent, dh_first, dc_first
 
-        return ops.stack([hs, cs]), gradient
+        return ops.concatenate([hs, cs[-1:]]), gradient
 
     return ops.custom_gradient(sequence)

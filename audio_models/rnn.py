@@ -146,19 +146,18 @@ def back_through_time(ops, upstream, slopes, recurrent, h_before, keep=None):
     def spread(dh, slopes):
         return ops.concatenate([dh] * blocks, axis=-1) * slopes
 
-    def step_back(carry, at):
-        parts = ops.split(at, [size, size + width], axis=-1)
-        dh = carry[0] + parts[0]
-        before = ops.matmul(spread(dh, parts[1]), transposed)
+    def step_back(carry, t):  # an index, since scan takes one array
+        dh = carry[0] + upstream[t]
+        before = ops.matmul(spread(dh, slopes[t]), transposed)
         if keep is not None:
-            before = before + dh * parts[2]
+            before = before + dh * keep[t]
         return (before,), (dh,)
 
-    # One array, since scan cannot take several of unknown length: (T, B, 2D + kD)
-    parts = [upstream, slopes] + ([] if keep is None else [keep])
-    zero = ops.zeros_like(upstream[0])
     (dh_first,), (dh,) = ops.scan(
-        step_back, (zero,), ops.concatenate(parts, axis=-1), reverse=True
+        step_back,
+        (ops.zeros_like(upstream[0]),),
+        ops.arange(ops.shape(upstream)[0]),
+        reverse=True,
     )
     dproducts = spread(dh, slopes)
     drecurrent = ops.matmul(

@@ -179,22 +179,24 @@ def train(
         run.take_over(load_checkpoint(checkpoint))
     progress = run.progress
     try:
-        while progress.epoch < plan.epochs and not run.is_over:
-            if progress.batch == 0:
-                network.reset()
-            for batch in train_epoch(progress.epoch, progress.batch):
-                optimizer.learning_rate.assign(_rate(plan, run.share_done()))
-                run.learn(batch)
-                if run.is_out_of_time():
-                    break
-                if run.is_check_due():
-                    run.check()
-                elif run.is_checkpoint_due():
-                    run.save()
-            if run.is_out_of_time() or not run.just_checked():
-                run.check(is_epoch_over=True)
-            else:
-                run.end_epoch()
+        with devices.together():
+            while progress.epoch < plan.epochs and not run.is_over:
+                if progress.batch == 0:
+                    network.reset()
+                for batch in train_epoch(progress.epoch, progress.batch):
+                    rate = _rate(plan, run.share_done())
+                    devices.assign(optimizer.learning_rate, rate)
+                    run.learn(batch)
+                    if run.is_out_of_time():
+                        break
+                    if run.is_check_due():
+                        run.check()
+                    elif run.is_checkpoint_due():
+                        run.save()
+                if run.is_out_of_time() or not run.just_checked():
+                    run.check(is_epoch_over=True)
+                else:
+                    run.end_epoch()
     except KeyboardInterrupt:
         run.save()
         raise

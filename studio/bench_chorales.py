@@ -55,9 +55,10 @@ def trained(seed, epochs=EPOCHS):
     if output.is_dir():
         return load_bundle(output)
     from audio_models.training import Plan
+    from studio.floors import measure_floors
     from studio.progress import TrainingDisplay
     from studio.recipes import RECIPES
-    from studio.train import measure_floors, train_bundle
+    from studio.train import train_bundle
 
     dataset = _dataset(folder / "chorales")
     plan = Plan(**RECIPES[RECIPE].plan, epochs=epochs, seed=seed)

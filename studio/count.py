@@ -10,16 +10,13 @@ from audio_models.bundle import save_bundle
 from audio_models.counted import MOST_GRAMS, count
 from audio_models.ngram import SMOOTHINGS, NGram
 from studio.errors import WrongUsage
+from studio.floors import count_notes, held_out_pieces, is_held_out, measure_floors
 from studio.recipes import RECIPES
 from studio.train import (
     clear_run,
-    count_notes,
     figures,
     finished,
-    held_out_pieces,
-    is_held_out,
     keep_report,
-    measure_floors,
     prepare_run_folder,
     write_file,
     write_run,

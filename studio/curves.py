@@ -12,7 +12,7 @@ def draw_loss_curve(path, history, floors):
     Args:
         path: Path of the PNG to write.
         history: list of dict, the rows of `Progress.history`.
-        floors: `studio.train.Floors`.
+        floors: `studio.floors.Floors`.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

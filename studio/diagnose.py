@@ -15,7 +15,7 @@ def of_training(history, floors, plan):
 
     Args:
         history: list of dict, the rows of `Progress.history`.
-        floors: `studio.train.Floors`.
+        floors: `studio.floors.Floors`.
         plan: `audio_models.training.Plan`.
     """
     told = []

@@ -30,7 +30,7 @@ class TrainingDisplay:
     """What a training run shows: a bar, the loss, held-out beside its floors.
 
     Args:
-        floors: `studio.train.Floors`.
+        floors: `studio.floors.Floors`.
         plan: `audio_models.training.Plan`.
         quiet: bool, show nothing.
     """

@@ -375,8 +375,8 @@ def test_train_and_compose_count_and_play_without_tensorflow(folder_of_tunes, tm
     assert about["plan"]["order"] == bundle.architecture.order
     assert (run / "report.jsonl").exists()
     # What the facts say of held-out music, the opened bundle gives it.
+    from studio.floors import count_notes, held_out_pieces
     from studio.gather import gather
-    from studio.train import count_notes, held_out_pieces
 
     dataset = gather(folder_of_tunes)
     model, nats = Player(bundle.architecture, bundle.weights), 0.0

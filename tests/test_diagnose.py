@@ -7,7 +7,7 @@ from data_pipelines.tokenizers.melody import MelodyTokenizer
 from data_pipelines.vocabulary import BOS, EOS
 from studio.curves import EventFile, draw_loss_curve
 from studio.diagnose import longest_loop, of_piece, of_training
-from studio.train import Floors
+from studio.floors import Floors
 
 TOKENIZER = MelodyTokenizer()
 FLOORS = Floors(copy=4.0, unigram=4.5, ngram=3.0, ngram_kind="order 3, as written")

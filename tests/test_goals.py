@@ -214,7 +214,8 @@ def dataset(folder_of_tunes):
 
 def train_quickly(dataset, output, *, resume=False, watch=None, **plan):
     from audio_models.training import Plan
-    from studio.train import measure_floors, train_bundle
+    from studio.floors import measure_floors
+    from studio.train import train_bundle
 
     plan = {"window": 32, "batch_size": 4, "epochs": 2, "max_shift": 0, **plan}
     return train_bundle(

@@ -25,13 +25,8 @@ from audio_models.recurrent import LSTM
 from audio_models.training import NotFinite, Plan, log_likelihood, train
 from data_pipelines.midi import write_midi
 from data_pipelines.tokenizers.melody import MelodyTokenizer
+from studio.floors import count_notes, held_out_pieces, measure_floors, nats_per_note
 from studio.gather import gather
-from studio.train import (
-    count_notes,
-    held_out_pieces,
-    measure_floors,
-    nats_per_note,
-)
 
 TOKENIZER = MelodyTokenizer()
 

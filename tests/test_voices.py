@@ -9,8 +9,9 @@ from audio_models.voices import VOICES, VoiceLSTM
 from data_pipelines.tokenizers.chorale import VOICES as NAMES
 from data_pipelines.tokenizers.chorale import ChoraleTokenizer
 from data_pipelines.vocabulary import BOS
+from studio.floors import window_of
 from studio.recipes import RECIPES
-from studio.train import architecture_of, window_of
+from studio.train import architecture_of
 
 TOKENIZER = ChoraleTokenizer()
 HOLD, REST, PITCH = TOKENIZER.hold, TOKENIZER.rest, TOKENIZER.vocabulary.ids("pitch")[0]

@@ -13,7 +13,10 @@ from studio.errors import NothingUsable, WrongUsage
 from studio.outputs import check_folder
 
 DEFAULT_MINUTES = 10.0
-HOSTS_ARE_NAMED = ("TF_CONFIG", "KERAS_DISTRIBUTION_JOB_ADDRESSES")  # in these variables
+HOSTS_ARE_NAMED = (
+    "TF_CONFIG",
+    "KERAS_DISTRIBUTION_JOB_ADDRESSES",
+)  # in these variables
 
 
 def train(
@@ -34,6 +37,7 @@ def train(
     from data_pipelines.music21_corpus import check_corpus_names
     from studio.count import check_counting, count_bundle
     from studio.diagnose import of_training
+    from studio.floors import is_held_out, measure_floors
     from studio.gather import gather
     from studio.progress import TrainingDisplay, progress_bar
     from studio.recipes import RECIPES, is_counted
@@ -41,9 +45,7 @@ def train(
     from studio.train import (
         architecture_of,
         check_plan,
-        is_held_out,
         keep_report,
-        measure_floors,
         prepare_run_folder,
         run_to_resume,
     )
@@ -171,15 +173,21 @@ def train(
 
 def _open_devices(devices, settings, folder, say):
     """The devices that a run was told to use, or a sentence why not."""
-    say("Loading Keras ...")
-    quiet_tensorflow()
-    from audio_models.parallel import check_divides, hosts_named, open_devices
-    from audio_models.training import Plan
+    from audio_models.parallel import (
+        check_count,
+        check_divides,
+        hosts_named,
+        open_devices,
+    )
     from data_pipelines.shards import is_dataset
 
     try:
+        check_count(devices)
+        check_divides(devices, settings["batch_size"])
+        say("Loading Keras ...")
+        quiet_tensorflow()
         hosts, _ = hosts_named()
-        check_divides(max(1, devices) * hosts, Plan(**settings).batch_size)
+        check_divides(devices * hosts, settings["batch_size"])
         if hosts > 1 and (folder is None or not is_dataset(folder)):
             raise ValueError(
                 "Several hosts train on a dataset that all can read: "
