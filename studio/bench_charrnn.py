@@ -29,6 +29,8 @@ class SeedCharRNN(RNN):
 
     Two linear layers with nothing between make one, with its kernel in factors; it is
     their product that reads the state, which costs less and gives the same gradients.
+    The recurrence has two biases that are summed, as PyTorch's has: each is learnt, so
+    that their sum moves twice as fast.
     """
 
     embedding_dim: int = 32
@@ -40,6 +42,7 @@ class SeedCharRNN(RNN):
     def weights(self):
         """Name -> `Weight`, in a fixed order."""
         named = super().weights()
+        named["layer0.recurrent_bias"] = Weight((self.hidden_dim,), "zeros")
         named["between.kernel"] = Weight((self.hidden_dim, self.BETWEEN))
         named["between.bias"] = Weight((self.BETWEEN,), "zeros")
         named["head.kernel"] = Weight((self.BETWEEN, self.vocab_size))
@@ -49,11 +52,12 @@ class SeedCharRNN(RNN):
         """As `recurrent.Stacked.forward`."""
         first, second = weights["between.kernel"], weights["head.kernel"]
         bias = ops.matmul(weights["between.bias"][None], second)[0]
-        head = {
+        merged = {
+            "layer0.bias": weights["layer0.bias"] + weights["layer0.recurrent_bias"],
             "head.kernel": ops.matmul(first, second),  # (D, V)
             "head.bias": bias + weights["head.bias"],
         }
-        return super().forward(ops, {**weights, **head}, ids, state, dropout)
+        return super().forward(ops, {**weights, **merged}, ids, state, dropout)
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,7 @@ def seed_charrnn(*, seeds=SEEDS, text=None, tell=lambda _: None):
     The recipe's weights begin as PyTorch draws them: the embedding normal, all others
     uniform within 1 / sqrt(width), biases too. Keras would draw a small uniform
     embedding, Glorot kernels, an orthogonal recurrence and biases of zero; the row
-    gives both. One departure: PyTorch's RNN has two biases, whose sum counts; here
-    there is one, begun as such a sum.
+    gives both.
 
     Args:
         seeds: tuple of int.
@@ -203,9 +206,7 @@ def first_weights(architecture, initial, seed):
         else:
             is_head = name.startswith("head")
             width = architecture.BETWEEN if is_head else architecture.hidden_dim
-            times = 2 if name == "layer0.bias" else 1  # PyTorch has two that are summed
-            limit = width**-0.5
-            drawn = rng.uniform(-limit, limit, (times, *weight.shape)).sum(axis=0)
+            drawn = rng.uniform(-(width**-0.5), width**-0.5, weight.shape)
         weights[name] = np.asarray(drawn, dtype="float32")
     return weights
 
