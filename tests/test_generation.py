@@ -25,6 +25,13 @@ SIZES = {
         "num_heads": 2,
         "context_length": 64,
     },
+    "voices": {
+        "first_pitch": TOKENIZER.vocabulary.ids("pitch")[0],
+        "rest": TOKENIZER.rest,
+        "embedding_dim": 8,
+        "hidden_dim": 16,
+        "chain_dim": 16,
+    },
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 
