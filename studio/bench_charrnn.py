@@ -89,7 +89,7 @@ def seed_charrnn(*, seeds=SEEDS, text=None, tell=lambda _: None):
     The recipe's weights begin as PyTorch draws them: the embedding normal, all others
     uniform within 1 / sqrt(width), biases too. Keras would draw a small uniform
     embedding, Glorot kernels, an orthogonal recurrence and biases of zero; the row
-    gives both.
+    gives both (and both with the recipe's two biases, where Keras has one).
 
     Args:
         seeds: tuple of int.

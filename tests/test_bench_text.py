@@ -242,6 +242,7 @@ def test_too_short_a_text_is_refused():
         notes.seed_charrnn(text="a" * 15_999)
 
 
+@pytest.mark.slow
 def test_a_loss_is_taken_before_its_chunk_is_learnt_from_a_state_drawn_at_random():
     learnt = random_ids(40)  # one chunk
     run = notes.repeat(learnt, learnt[:9], VOCAB, "keras", 5, epochs=1, **SMALL)
