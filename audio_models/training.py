@@ -4,7 +4,6 @@ import math
 import time
 from dataclasses import asdict, dataclass, field
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -15,6 +14,7 @@ from audio_models.checkpoint import (
     remove_leftovers,
     save_checkpoint,
 )
+from audio_models.objective import DenseAdamW, NextTokenLoss
 from audio_models.parallel import HostLost, OneDevice
 
 WARM_UP = 0.03  # share of the run in which the learning rate climbs
@@ -70,44 +70,6 @@ class NotFinite(ArithmeticError):
     def __init__(self, message, epoch=0, batch=0):
         super().__init__(message)
         self.epoch, self.batch = epoch, batch
-
-
-class NextTokenLoss(keras.losses.Loss):
-    """Cross-entropy of the token that comes, in nats, over real tokens alone.
-
-    Args:
-        smoothing: float in [0, 1), the share of the target's mass that is spread over
-            the vocabulary (Szegedy et al. 2016, section 7).
-    """
-
-    def __init__(self, smoothing=0.0):
-        super().__init__(reduction="mean_with_sample_weight")
-        self.smoothing = smoothing
-
-    def call(self, y_true, y_pred):
-        logits = ops.cast(y_pred, "float32")  # (B, T, V)
-        nats = ops.sparse_categorical_crossentropy(y_true, logits, from_logits=True)
-        if not self.smoothing:
-            return nats
-        spread = -ops.mean(ops.log_softmax(logits, axis=-1), axis=-1)
-        return (1 - self.smoothing) * nats + self.smoothing * spread
-
-
-class DenseAdamW(keras.optimizers.AdamW):
-    """AdamW that clips by the norm of the gradient, on every backend.
-
-    TensorFlow gives an embedding's gradient as one row for each token read. Keras takes
-    the square of each, and only then adds up those of the same id: the norm would be
-    that of something else.
-    """
-
-    def apply(self, grads, trainable_variables=None):
-        variables = trainable_variables or self._trainable_variables
-        dense = [
-            ops.reshape(grad, tuple(variable.shape))
-            for grad, variable in zip(grads, variables, strict=True)
-        ]
-        return super().apply(dense, trainable_variables)
 
 
 def compiled(network, plan):

@@ -16,16 +16,12 @@ import training_job
 import yaml
 from conftest import ROOT, etude
 
+from audio_models.hosts import JAX_HOSTS, hosts_named
 from audio_models.network import Network
-from audio_models.parallel import (
-    JAX_HOSTS,
-    OneDevice,
-    check_divides,
-    hosts_named,
-    open_devices,
-)
+from audio_models.objective import DenseAdamW
+from audio_models.parallel import OneDevice, check_divides, open_devices
 from audio_models.recurrent import LSTM
-from audio_models.training import DenseAdamW, Plan, train
+from audio_models.training import Plan, train
 
 JOB = str(ROOT / "tests" / "training_job.py")
 with_jax = pytest.mark.skipif(

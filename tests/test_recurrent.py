@@ -17,7 +17,7 @@ from audio_models.generation import CompiledGenerator
 from audio_models.gru import GRU, gru_cell, gru_sequence
 from audio_models.network import Network
 from audio_models.player import Player, generate
-from audio_models.recurrent import LSTM
+from audio_models.recurrent import LSTM, lstm_cell, lstm_sequence
 from audio_models.request import Request
 from audio_models.rnn import RNN, rnn_cell, rnn_sequence
 
@@ -258,3 +258,34 @@ def test_a_bundle_keeps_the_options(architecture, tmp_path):
     opened = load_bundle(tmp_path / "b")
     assert opened.architecture == architecture
     assert all((opened.weights[name] == weights[name]).all() for name in weights)
+
+
+@pytest.mark.parametrize("time", [1, 2, 6])
+def test_the_lstm_compiled_equals_its_cell_step_by_step_with_its_gradient(time):
+    rng = np.random.default_rng(0)
+    shapes = [(time, 3, 20), (5, 20), (3, 5), (3, 5)]
+    inputs = [tf.constant(rng.normal(size=s).astype("float32")) for s in shapes]
+    upstream = tf.constant(rng.normal(size=(time + 2, 3, 5)).astype("float32"))
+
+    def step_by_step(gates, recurrent, h, c):
+        outputs = []
+        for t in range(time):
+            h, c = lstm_cell(ops, gates[t], recurrent, h, c)
+            outputs.append(h)
+        return tf.stack(outputs), (h, c)
+
+    results = []
+    for sequence in (step_by_step, partial(lstm_sequence, ops)):
+
+        @tf.function(jit_compile=True)
+        def run(*inputs, sequence=sequence):
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                y, (h, c) = sequence(*inputs)
+                total = tf.reduce_sum(tf.concat([y, [h, c]], axis=0) * upstream)
+            return y, h, c, *tape.gradient(total, inputs)
+
+        results.append(run(*inputs))
+    for ours, theirs in zip(*results, strict=True):
+        assert np.abs(theirs).max() > 1e-3
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)

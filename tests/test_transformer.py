@@ -16,7 +16,7 @@ from audio_models.network import Network
 from audio_models.player import Player, generate
 from audio_models.positions import relative_scores, sinusoids
 from audio_models.request import Request
-from audio_models.transformer import Transformer, causal_attention
+from audio_models.transformer import Transformer, _narrowed, causal_attention
 from data_pipelines.tokenizers.melody import MelodyTokenizer
 
 VOCAB = 23
@@ -324,3 +324,30 @@ def test_an_untied_head_is_a_matrix_of_its_own():
     bias = weights["head.bias"]
     np.testing.assert_allclose(same, ours, atol=1e-4)
     np.testing.assert_allclose(other - bias, 2 * (ours - bias), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 2), (3, 5)], ids="{0[0]} x {0[1]}".format
+)
+def test_the_way_back_from_wide_to_narrow_has_the_gradient_of_a_plain_product(shape):
+    rng = np.random.default_rng(0)
+    wide, kernel, upstream = (
+        tf.constant(rng.normal(size=size).astype("float32"))
+        for size in ((*shape, 12), (12, 3), (*shape, 3))
+    )
+    results = []
+    for product in (tf.matmul, lambda x, w: _narrowed(ops, x, w)):
+
+        @tf.function(jit_compile=True)
+        def run(x, w, product=product):
+            with tf.GradientTape() as tape:
+                tape.watch([x, w])
+                y = product(x, w)
+                total = tf.reduce_sum(y * upstream)
+            return y, *tape.gradient(total, [x, w])
+
+        results.append(run(wide, kernel))
+    for ours, plain in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, plain, atol=1e-5)
+    plain = _narrowed(numpy_ops, wide.numpy(), kernel.numpy())
+    np.testing.assert_allclose(plain, results[0][0], atol=1e-5)

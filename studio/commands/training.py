@@ -173,12 +173,8 @@ def train(
 
 def _open_devices(devices, settings, folder, say):
     """The devices that a run was told to use, or a sentence why not."""
-    from audio_models.parallel import (
-        check_count,
-        check_divides,
-        hosts_named,
-        open_devices,
-    )
+    from audio_models.hosts import hosts_named
+    from audio_models.parallel import check_count, check_divides, open_devices
     from data_pipelines.shards import is_dataset
 
     try:
