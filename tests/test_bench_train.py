@@ -48,6 +48,14 @@ def peer():
     return python
 
 
+def has_learnt(contestant):
+    """Whether it soon knows 64 tokens by heart: how many steps fit in a turn depends
+    on the machine, so it has several.
+    """
+    first = contestant.facts["loss"]
+    return any(contestant.train(0.5)["loss"] < first - 0.2 for _ in range(20))
+
+
 def test_the_ratio_is_of_neighbouring_blocks_and_not_of_the_medians():
     # The machine is half as fast for two blocks: both fall, their ratio does not.
     assert paired_ratio([20, 10, 10, 21, 19], [10, 5, 5, 10, 10]) == 2.0
@@ -82,16 +90,14 @@ def test_every_contestant_reads_the_same_ids_and_the_target_is_one_later(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TINY)
-def test_ours_counts_whole_steps_and_learns(name):
-    contestant = Contestant("tensorflow", TINY[name] | {"model": name})
+def test_ours_counts_whole_steps_and_learns():
+    contestant = Contestant("tensorflow", TINY["lstm"] | {"model": "lstm"})
     try:
         turn = contestant.train(0.5)
         assert turn["tokens"] > 0 and turn["tokens"] % 16 == 0
         assert turn["seconds"] >= 0.5
-        # ln 130 at first; the same 64 tokens again and again are soon known by heart.
         assert contestant.facts["loss"] == pytest.approx(np.log(VOCAB), abs=0.5)
-        assert turn["loss"] < contestant.facts["loss"] - 0.2
+        assert has_learnt(contestant)
     finally:
         contestant.close()
 
@@ -99,17 +105,16 @@ def test_ours_counts_whole_steps_and_learns(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TINY)
 def test_the_peer_is_a_model_of_the_same_size_that_learns_as_well(name, peer):
-    turns, facts = [], []
+    weights = []
     for kind in ("tensorflow", "torch"):
         contestant = Contestant(kind, TINY[name] | {"model": name})
-        turns.append(contestant.train(1.0))
-        facts.append(contestant.facts)
-        contestant.close()
-    ours, theirs = (fact["weights"] for fact in facts)
+        try:
+            weights.append(contestant.facts["weights"])
+            assert has_learnt(contestant), kind
+        finally:
+            contestant.close()
     # nn.LSTM has a second bias of four times its width.
-    assert theirs == ours + (4 * 8 if name == "lstm" else 0)
-    for turn, fact in zip(turns, facts, strict=True):
-        assert turn["loss"] < fact["loss"] - 0.2
+    assert weights[1] == weights[0] + (4 * 8 if name == "lstm" else 0)
 
 
 @pytest.mark.slow
