@@ -84,8 +84,8 @@ class Stacked:
         if self.learned_start:
             begin = [weights[f"start.{name}"][:, None] for name in self.STATES]
             state = [held + zero for held, zero in zip(state, begin, strict=True)]
-        # Time first from here to the logits: turning ids round costs nothing, turning
-        # each layer's gates round, and their gradient, a tenth of a training step.
+        # Time first from here to the logits: ids are turned round once, and no layer's
+        # gates, nor their gradient, have to be.
         by_time = ops.transpose(ids, (1, 0))
         x = embedded(ops, weights["embedding"], by_time)  # (T, B, E)
         after = []
