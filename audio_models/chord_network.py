@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from audio_models.chords import loss
+from audio_models.dropout import dropout
 from audio_models.network import Network
 
 
@@ -19,10 +20,10 @@ class ChordNetwork(Network):
     """
 
     def call(self, pair, training=False):
-        dropout = self._dropout if training and self.architecture.dropout else None
+        drop = self._dropout if training and self.architecture.dropout else None
         frames, targets = pair
         forward = self.architecture.forward
-        return forward(ops, self._named, frames, targets, dropout=dropout)[0]
+        return forward(ops, self._named, frames, targets, dropout=drop)[0]
 
     def step(self, pair, state):
         """One frame further.
@@ -40,11 +41,10 @@ class ChordNetwork(Network):
         return logits[:, 0], state
 
     def _dropout(self, x):
-        # One mask a row for all its frames (Gal & Ghahramani 2016): the random numbers
-        # of a mask for each place of each frame take longer than all products.
+        # One mask a row for all its frames (Gal & Ghahramani 2016).
         rate, batch_size, width = self.architecture.dropout, x.shape[0], x.shape[-1]
         shape = (batch_size, *[1] * (len(x.shape) - 2), width)
-        return keras.random.dropout(x, rate, shape, seed=self._dropout_seeds)
+        return dropout(x, rate, self._dropout_seeds, shape)
 
 
 class ChordLoss(keras.losses.Loss):

@@ -6,7 +6,7 @@ import numpy as np
 
 from audio_models import numpy_ops
 from audio_models.architecture import LARGEST, Weight
-from audio_models.recurrent import lstm_cell, lstm_sequence
+from audio_models.recurrent import lstm_layers
 
 LARGEST_HERE = {**LARGEST, "num_pitches": 128, "chord_dim": 4096, "most_notes": 16}
 RECALL_LENGTHS = (1, 2, 4, 8, 16)  # frames; `recall` tells these matches apart
@@ -136,25 +136,9 @@ class ChordLSTM:
     def _read(self, ops, weights, frames, state, dropout=None):
         # The history (B, T, D) after each frame, and the state after the last.
         h, c = self.start(ops, ops.shape(frames)[0]) if state is None else state
-        x, last = frames[:, :, : self.num_pitches], []
-        for layer in range(self.num_layers):
-            recurrent = weights[f"layer{layer}.recurrent"]
-            # A tensor, not a variable: see `recurrent.Stacked`.
-            recurrent = ops.reshape(recurrent, recurrent.shape)
-            gates = ops.matmul(x, weights[f"layer{layer}.input"])
-            gates = gates + weights[f"layer{layer}.bias"]  # (B, T, 4D)
-            if x.shape[1] == 1:
-                after = lstm_cell(ops, gates[:, 0], recurrent, h[layer], c[layer])
-                x = after[0][:, None]
-            else:
-                gates = ops.transpose(gates, (1, 0, 2))
-                y, after = lstm_sequence(ops, gates, recurrent, h[layer], c[layer])
-                x = ops.transpose(y, (1, 0, 2))  # (B, T, D)
-            last.append(after)
-            if dropout is not None:
-                x = dropout(x)
-        h, c = zip(*last, strict=True)
-        return x, (ops.stack(h), ops.stack(c))
+        x = frames[:, :, : self.num_pitches]
+        outputs, state = lstm_layers(ops, weights, x, h, c, dropout)
+        return outputs[-1], state
 
     def _rank(self, ops, chord):
         # How many notes of a chord (..., keys) lie below each key.

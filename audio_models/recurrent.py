@@ -193,6 +193,41 @@ def lstm_sequence(ops, gates, recurrent, h, c):
     return y, last
 
 
+def lstm_layers(ops, weights, x, h, c, dropout=None):
+    """Stacked LSTM layers over inputs that are vectors already.
+
+    Args:
+        ops: array namespace.
+        weights: dict with ``layerN.input``, ``layerN.recurrent`` and ``layerN.bias``.
+        x: float array (B, T, E).
+        h, c: float arrays (layers, B, D), the state before.
+        dropout: function of an array, applied after each layer, in training.
+
+    Returns:
+        (list of each layer's outputs (B, T, D), (h, c) after the last step).
+    """
+    outputs, after = [], []
+    for layer in range(h.shape[0]):
+        # A tensor, not a variable: see `Stacked`.
+        recurrent = weights[f"layer{layer}.recurrent"]
+        recurrent = ops.reshape(recurrent, recurrent.shape)
+        gates = ops.matmul(x, weights[f"layer{layer}.input"])
+        gates = gates + weights[f"layer{layer}.bias"]  # (B, T, 4D)
+        if x.shape[1] == 1:
+            last = lstm_cell(ops, gates[:, 0], recurrent, h[layer], c[layer])
+            x = last[0][:, None]
+        else:
+            gates = ops.transpose(gates, (1, 0, 2))
+            y, last = lstm_sequence(ops, gates, recurrent, h[layer], c[layer])
+            x = ops.transpose(y, (1, 0, 2))
+        after.append(last)
+        if dropout is not None:
+            x = dropout(x)
+        outputs.append(x)
+    h, c = zip(*after, strict=True)
+    return outputs, (ops.stack(h), ops.stack(c))
+
+
 def _differentiable_sequence(ops):
     """Each h of a sequence and its last c, (T + 1, B, D), with the gradient by hand.
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from audio_models.architecture import Weight, check_limits
-from audio_models.recurrent import lstm_cell, lstm_sequence
+from audio_models.recurrent import lstm_layers
 
 VOICES = 4
 OPENING = 2  # tokens before the first step: BOS and the metre
@@ -258,28 +258,10 @@ class VoiceLSTM:
 
     def _remember(self, ops, weights, context, h, c, dropout=None):
         # What the chain has from the context and the memory, and (h, c) after them.
-        x, read, after = context, [context], []
-        for layer in range(self.num_layers):
-            # A tensor, not a variable: see `recurrent.Stacked`.
-            recurrent = weights[f"layer{layer}.recurrent"]
-            recurrent = ops.reshape(recurrent, recurrent.shape)
-            gates = ops.matmul(x, weights[f"layer{layer}.input"])
-            gates = gates + weights[f"layer{layer}.bias"]  # (B, T, 4D)
-            if x.shape[1] == 1:
-                last = lstm_cell(ops, gates[:, 0], recurrent, h[layer], c[layer])
-                x = last[0][:, None]
-            else:
-                gates = ops.transpose(gates, (1, 0, 2))
-                y, last = lstm_sequence(ops, gates, recurrent, h[layer], c[layer])
-                x = ops.transpose(y, (1, 0, 2))
-            after.append(last)
-            if dropout is not None:
-                x = dropout(x)
-            read.append(x)
-        read = ops.concatenate(read, axis=-1)
+        outputs, state = lstm_layers(ops, weights, context, h, c, dropout)
+        read = ops.concatenate([context, *outputs], axis=-1)
         chain = ops.matmul(read, weights["chain.input"]) + weights["chain.bias"]
-        h, c = zip(*after, strict=True)
-        return chain, (ops.stack(h), ops.stack(c))
+        return chain, state
 
     def _chain_logits(self, ops, weights, chain, tokens, sounds, dropout=None):
         # (B, T, voices, V): each voice knows the tokens above it, and their pitches.
