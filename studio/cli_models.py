@@ -1,0 +1,130 @@
+"""The commands that make models, and measure them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studio.options import Json
+
+
+def train(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="A folder of MIDI, ABC or MusicXML files, or one file."),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The bundle to write, a folder.")
+    ] = Path("my.bundle"),
+    corpus: Annotated[
+        list[str] | None,
+        typer.Option(help="Instead of a folder: a part of music21's corpus, by name."),
+    ] = None,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="melody-lstm, melody-transformer, chorale-voices, chorale-lstm, "
+            "performance-lstm or remi-transformer; melody-ngram and chorale-ngram count."
+        ),
+    ] = "melody-lstm",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Another network than the recipe's: lstm, gru, rnn, nnlm ..."
+        ),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="tiny, small or base, for another size.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after this long. Default 10.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Stop after so many times through the data.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="At its peak.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Windows in a step.")] = None,
+    window: Annotated[
+        int | None, typer.Option(help="Tokens of music in a training example.")
+    ] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="Share of each target spread over all tokens.")
+    ] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Batches that make one step of the optimizer.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float32, or bfloat16 on a GPU that has it.")
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(help="Stop after so many looks without a better held-out loss."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the first weights and the order. Default 0.")
+    ] = None,
+    devices: Annotated[
+        int,
+        typer.Option(
+            help="Share each batch out over so many GPUs of this machine; without a "
+            "GPU, over so many virtual devices on the CPU, which is no faster."
+        ),
+    ] = 1,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with the interrupted run of this bundle."),
+    ] = False,
+    json: Json = False,
+):
+    """Train a model on your music and write it as a bundle."""
+    from studio.commands import training
+
+    training.train(
+        folder=folder,
+        corpus_names=corpus or [],
+        output=output,
+        recipe=recipe,
+        model=model,
+        size=size,
+        settings={
+            "minutes": minutes,
+            "epochs": epochs,
+            "learning_rate": learning_rate,
+            "batch_size": batch_size,
+            "window": window,
+            "label_smoothing": label_smoothing,
+            "accumulate": accumulate,
+            "precision": precision,
+            "patience": patience,
+            "seed": seed,
+        },
+        resume=resume,
+        as_json=json,
+        devices=devices,
+    )
+
+
+def models(json: Json = False):
+    """List the models that are shipped, with their figures."""
+    from studio.commands import training
+
+    training.models(as_json=json)
+
+
+def bench(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Speed: start, ingest, feed, growth, train. Quality: models, jsb-notes, "
+            "geron, jsb-frames, nottingham-frames, seed-charrnn, shakespeare."
+        ),
+    ],
+    peer: Annotated[
+        str | None, typer.Option(help="For train: torch, which must be installed.")
+    ] = None,
+    json: Json = False,
+):
+    """Measure beside what you would use instead, or what was published; record it."""
+    from studio.commands import training
+
+    training.bench(name=name, peer=peer, as_json=json)

@@ -1,0 +1,44 @@
+"""Options that several commands of `etude` share, worded once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Output = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Where to write; .mid .wav .flac .musicxml .abc .png. May be given "
+        "several times.",
+    ),
+]
+EngineName = Annotated[
+    str,
+    typer.Option(help="auto, fluidsynth, tinysoundfont, soundfont or synth."),
+]
+SoundFont = Annotated[
+    str | None, typer.Option(metavar="SF2", help="A soundfont file of your own.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print machine-readable results.")]
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="A shipped model, or a bundle's folder.")
+]
+
+TokenizerName = Annotated[
+    str,
+    typer.Option(
+        "--tokenizer",
+        "-t",
+        help="melody, chorale, performance, remi, text, wave or miditok.",
+    ),
+]
+Split = Annotated[
+    str,
+    typer.Option(
+        help="tune: shared out by content, kin together; given: as folders called "
+        "train, valid, test, or the files, say."
+    ),
+]
