@@ -5,6 +5,7 @@ and its arithmetic written once over an array namespace. `network.Network` runs 
 Keras, `player.Player` in plain NumPy.
 """
 
+from audio_models.anticipation import AnticipationLSTM
 from audio_models.bidirectional import BiLSTM
 from audio_models.counted import CountedNGram
 from audio_models.gru import GRU
@@ -21,6 +22,7 @@ MODELS = {
     "nnlm": NNLM,
     "transformer": Transformer,
     "voices": VoiceLSTM,
+    "anticipation": AnticipationLSTM,
 }
 FILLERS = {"bilstm": BiLSTM}  # read from both sides: these fill gaps, but cannot go on
 COUNTED = {"ngram": CountedNGram}  # played as the networks are, but not trained

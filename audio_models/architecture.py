@@ -14,6 +14,8 @@ LARGEST = {
     "num_pitches": 65_536,
     "rest": 65_536,
     "chain_dim": 4096,
+    "ahead_dim": 4096,
+    "num_voices": 16,
 }
 
 

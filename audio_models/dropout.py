@@ -27,13 +27,22 @@ def dropout(x, rate, seeds, shape=None):
         Srivastava et al. 2014; the hash is "lowbias32" of Wellons 2018,
         https://nullprogram.com/blog/2018/07/31/.
     """
-    shape = ops.shape(x) if shape is None else shape
+    keep = _bits(ops.shape(x) if shape is None else shape, seeds) >= int(rate * 2**31)
+    return ops.where(keep, x / (1 - rate), ops.zeros_like(x))
+
+
+def uniform(shape, seeds):
+    """float32 tensor of `shape` in [0, 1), by the same hash; seeds: as for `dropout`."""
+    return ops.cast(_bits(shape, seeds) // 256, "float32") / 2**23
+
+
+def _bits(shape, seeds):
+    # int32 in 0..2^31 - 1, one a number.
     seed = ops.cast(seeds.next(), "int32")
     key = _hash(_hash(seed[0]) + seed[1])
     count = ops.reshape(ops.arange(math.prod(shape), dtype="int32"), shape)
     bits = _hash(count * -1640531535 + key)  # 2^32 / golden ratio: neighbours far apart
-    keep = ops.bitwise_and(bits, 0x7FFFFFFF) >= int(rate * 2**31)
-    return ops.where(keep, x / (1 - rate), ops.zeros_like(x))
+    return ops.bitwise_and(bits, 0x7FFFFFFF)
 
 
 def _hash(bits):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from audio_models.request import EOS, IMPOSSIBLE, PAD, Generated, uniforms
-from audio_models.sampling import draw, keep_allowed
+from audio_models.sampling import draw_next, followed_by, keep_where_possible
 
 
 class CompiledGenerator:
@@ -30,10 +30,11 @@ class CompiledGenerator:
         """
         rows, length = request.prompts.shape
         shape = (rows, length, request.max_new_tokens)
-        settings = (request.temperature, request.top_k, request.top_p)
-        key = (*shape, *settings)
+        tables = request.tables  # None where nothing was asked: another loop
+        asked = tuple(name for name in tables if tables[name] is not None)
+        key = (*shape, request.filters, asked)
         if key not in self._loops:
-            self._loops[key] = self._compile(*shape, *settings)
+            self._loops[key] = self._compile(*shape, request.filters)
         grammar = request.grammar
         made = self._loops[key](
             tf.constant(request.prompts),
@@ -44,15 +45,26 @@ class CompiledGenerator:
             tf.constant(request.is_end),
             tf.constant(request.is_final),
             tf.constant(request.min_new_tokens),
+            tf.constant(request.history()),
+            {name: None if t is None else tf.constant(t) for name, t in tables.items()},
         )
         return Generated(*(array.numpy() for array in made))
 
-    def _compile(self, rows, length, new, temperature, top_k, top_p):
+    def _compile(self, rows, length, new, filters):
         network = self.network
 
         @tf.function(jit_compile=True)
         def loop(
-            prompts, random, allowed, next_state, place, is_end, is_final, least_tokens
+            prompts,
+            random,
+            allowed,
+            next_state,
+            place,
+            is_end,
+            is_final,
+            least_tokens,
+            recent,
+            tables,
         ):
             state = network.start(rows)
             logits = tf.zeros((rows, allowed.shape[1]))
@@ -68,16 +80,12 @@ class CompiledGenerator:
             worth = tf.zeros((new, rows))
             end_worth = tf.fill((new, rows), IMPOSSIBLE)
 
-            def write(t, logits, state, place, ids, worth, end_worth):
+            def write(t, logits, state, place, recent, ids, worth, end_worth):
                 may = tf.gather(allowed, place)
-                may = may & ~(is_end[None, :] & (t < least_tokens))
-                drawn = draw(
-                    ops,
-                    keep_allowed(ops, logits, may),
-                    random[:, t],
-                    temperature,
-                    top_k,
-                    top_p,
+                is_held_back = is_end[None, :] & (t < least_tokens)
+                may = keep_where_possible(ops, may, ~is_held_back)
+                drawn = draw_next(
+                    ops, logits, may, recent, random[:, t], filters, tables
                 )
                 every = tf.nn.log_softmax(logits)
                 got = tf.gather(every, drawn, batch_dims=1)
@@ -87,15 +95,18 @@ class CompiledGenerator:
                 worth = tf.tensor_scatter_nd_update(worth, [[t]], got[None])
                 end_worth = tf.tensor_scatter_nd_update(end_worth, [[t]], end[None])
                 place = tf.gather_nd(next_state, tf.stack([place, drawn], axis=1))
+                recent = followed_by(ops, recent, drawn)
                 logits, state = network.step(drawn, state)
-                return t + 1, logits, state, place, ids, worth, end_worth
+                return t + 1, logits, state, place, recent, ids, worth, end_worth
 
             def goes_on(t, logits, state, place, *_):
                 ended = tf.reduce_all(tf.gather(is_final, place))
                 return (t < new) & ~ended
 
             *_, ids, worth, end_worth = tf.while_loop(
-                goes_on, write, (0, logits, state, place, ids, worth, end_worth)
+                goes_on,
+                write,
+                (0, logits, state, place, recent, ids, worth, end_worth),
             )
             return [tf.transpose(array) for array in (ids, worth, end_worth)]
 

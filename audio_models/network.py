@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from audio_models.architecture import check_weights
-from audio_models.dropout import dropout
+from audio_models.dropout import dropout, uniform
 
 
 class Network(keras.Model):
@@ -41,6 +41,9 @@ class Network(keras.Model):
     def call(self, ids, training=False):
         dropout = self._dropout if training and self.architecture.dropout else None
         forward = self.architecture.forward
+        if training and hasattr(self.architecture, "draw_given"):
+            given = self.architecture.draw_given(ops, ids, self._uniform)
+            return forward(ops, self._named, ids, dropout=dropout, given=given)[0]
         if not (training and self._carried):
             return forward(ops, self._named, ids, dropout=dropout)[0]
         state = tuple(ops.convert_to_tensor(v) for v in self._carried)
@@ -125,6 +128,9 @@ class Network(keras.Model):
         check_weights(self.architecture, weights)
         for name, variable in self._named.items():
             variable.assign(weights[name])
+
+    def _uniform(self, shape):
+        return uniform(shape, self._dropout_seeds)
 
     def _dropout(self, x):
         rate = self.architecture.dropout

@@ -4,12 +4,14 @@
 architecture's arithmetic, and so its tokens, with `generation.generate_compiled`.
 """
 
+from functools import cached_property
+
 import numpy as np
 
 from audio_models import numpy_ops
 from audio_models.architecture import check_weights
 from audio_models.request import EOS, IMPOSSIBLE, Generated, uniforms
-from audio_models.sampling import draw, keep_allowed
+from audio_models.sampling import draw_next, followed_by, keep_where_possible
 
 
 class Player:
@@ -27,16 +29,61 @@ class Player:
         if hasattr(architecture, "prepare"):  # what is counted makes its tables, once
             self.weights = architecture.prepare(weights)
 
+    @cached_property
+    def _decoder(self):
+        from audio_models.decode import decoder_of
+
+        return decoder_of(self.architecture, self.weights)
+
     def start(self, batch_size):
         """The state before the first token."""
         return self.architecture.start(numpy_ops, batch_size)
 
     def step(self, ids, state):
-        """One token further: int (B,) and a state -> logits (B, V) and a state."""
+        """One token further: int (B,) and a state -> logits (B, V) and a state.
+
+        The state that was given may be used up: its arrays become those of the new one.
+        """
+        if self._decoder is not None:
+            return self._decoder.step(ids, state)
         logits, state = self.architecture.forward(
             numpy_ops, self.weights, np.asarray(ids)[:, None], state
         )
         return logits[:, 0], state
+
+    def read(self, ids, state):
+        """Tokens further: int (B, T), T at least 1 -> as `step` gives after the last."""
+        if self._decoder is not None:
+            return self._decoder.read(ids, state)
+        for column in ids.T:
+            logits, state = self.step(column, state)
+        return logits, state
+
+
+class InformedPlayer(Player):
+    """A player of a model that hears ahead, which has been told what is to come.
+
+    Args:
+        architecture: `anticipation.AnticipationLSTM`. weights: its arrays.
+        opening: int array (2,), BOS and the metre.
+        tokens: int array (steps, voices), `anticipation.BLANK` where one is free.
+        end: int, after how many steps the music ends; 0 if that is open.
+    """
+
+    def __init__(self, architecture, weights, opening, tokens, end=0):
+        super().__init__(architecture, weights)
+        self.known = [
+            np.asarray(part, dtype="int32") for part in (opening, tokens, end)
+        ]
+
+    def start(self, batch_size):
+        """The state before the first token, in which what is to come is known."""
+        opening, tokens, end = (
+            np.tile(part, (batch_size, *[1] * part.ndim)) for part in self.known
+        )
+        return self.architecture.start_knowing(
+            numpy_ops, self.weights, opening, tokens, end.reshape(-1)
+        )
 
 
 def generate(player, request):
@@ -52,10 +99,10 @@ def generate(player, request):
     prompts = request.prompts
     rows, new = len(prompts), request.max_new_tokens
     allowed, next_state = request.grammar.allowed, request.grammar.next_state
-    random = uniforms(request)
+    random, recent = uniforms(request), request.history()
+    filters, tables = request.filters, request.tables
     state = player.start(rows)
-    for column in range(prompts.shape[1]):
-        logits, state = player.step(prompts[:, column], state)
+    logits, state = player.read(prompts, state)
     place = request.grammar_states()
     ids = np.zeros((rows, new), dtype=np.int32)
     log_probability = np.zeros((rows, new), dtype=np.float32)
@@ -63,21 +110,15 @@ def generate(player, request):
     for t in range(new):
         may = allowed[place]
         if t < request.min_new_tokens:
-            may = may & ~request.is_end
-        drawn = draw(
-            numpy_ops,
-            keep_allowed(numpy_ops, logits, may),
-            random[:, t],
-            request.temperature,
-            request.top_k,
-            request.top_p,
-        )
+            may = keep_where_possible(numpy_ops, may, ~request.is_end)
+        drawn = draw_next(numpy_ops, logits, may, recent, random[:, t], filters, tables)
         every = numpy_ops.log_softmax(logits)
         log_probability[:, t] = every[np.arange(rows), drawn]
         may_end = allowed[place, EOS]
         end_log_probability[:, t] = np.where(may_end, every[:, EOS], IMPOSSIBLE)
         ids[:, t] = drawn
         place = next_state[place, drawn]
+        recent = followed_by(numpy_ops, recent, drawn)
         if request.is_final[place].all():
             break
         if t + 1 < new:

@@ -65,6 +65,29 @@ PRESETS = {
             "chain_dim": 352,
         },
     },
+    "anticipation": {
+        "tiny": {
+            "embedding_dim": 16,
+            "hidden_dim": 40,
+            "num_layers": 2,
+            "chain_dim": 48,
+            "ahead_dim": 24,
+        },
+        "small": {
+            "embedding_dim": 32,
+            "hidden_dim": 152,
+            "num_layers": 2,
+            "chain_dim": 96,
+            "ahead_dim": 72,
+        },
+        "base": {
+            "embedding_dim": 64,
+            "hidden_dim": 384,
+            "num_layers": 2,
+            "chain_dim": 288,
+            "ahead_dim": 208,
+        },
+    },
 }
 DROPOUT = {"tiny": 0.0, "small": 0.1, "base": 0.2}
 

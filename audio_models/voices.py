@@ -55,6 +55,7 @@ class VoiceLSTM:
     chain_dim: int = 256
     dropout: float = 0.0
 
+    num_voices: ClassVar = VOICES
     FROM_ZERO: ClassVar = ("first_pitch", "rest")
     HEAD: ClassVar = OPENING  # every window it is trained on begins with these,
     GROUP: ClassVar = VOICES * PLACES  # and holds so many tokens after them, or twice
@@ -73,11 +74,11 @@ class VoiceLSTM:
     @property
     def context_dim(self):
         """How many numbers tell of what sounds, since when, and where one is."""
-        return VOICES * (self.embedding_dim + AGE_DIM) + PLACE_DIM
+        return self.num_voices * (self.embedding_dim + AGE_DIM) + PLACE_DIM
 
     def weights(self):
         """Name -> `Weight`, in a fixed order. Gates stand in the order i, f, g, o."""
-        size, chain = self.hidden_dim, VOICES * self.chain_dim
+        size, chain = self.hidden_dim, self.num_voices * self.chain_dim
         named = {
             # After the pitches: a rest, and before the first step nothing at all.
             "pitch": Weight((self.num_pitches + 2, self.embedding_dim), "normal"),
@@ -97,12 +98,12 @@ class VoiceLSTM:
         read = self.num_layers * size + self.context_dim
         named["chain.input"] = Weight((read, chain))
         named["chain.bias"] = Weight((chain,), "zeros")
-        for voice in range(1, VOICES):
+        for voice in range(1, self.num_voices):
             named[f"chain.above{voice}"] = Weight(
                 (voice * 2 * self.embedding_dim, self.chain_dim)
             )
         named["head.kernel"] = Weight((self.chain_dim, self.vocab_size))
-        named["head.voice"] = Weight((VOICES, self.vocab_size), "zeros")
+        named["head.voice"] = Weight((self.num_voices, self.vocab_size), "zeros")
         named["head.bias"] = Weight((self.vocab_size,), "zeros")
         return named
 
@@ -116,11 +117,11 @@ class VoiceLSTM:
             (B, 2), and how many tokens were read ().
         """
         memory = (self.num_layers, batch_size, self.hidden_dim)
-        voices = (batch_size, VOICES)
+        voices = (batch_size, self.num_voices)
         return (
             ops.zeros(memory, "float32"),
             ops.zeros(memory, "float32"),
-            ops.zeros((batch_size, VOICES * self.chain_dim), "float32"),
+            ops.zeros((batch_size, self.num_voices * self.chain_dim), "float32"),
             ops.zeros(voices, "int32") + self._nothing,
             ops.zeros(voices, "int32") + (LONGEST - 1),
             ops.zeros(voices, "int32"),
@@ -144,28 +145,39 @@ class VoiceLSTM:
         ids = ops.cast(ids, "int32")
         if state is not None:
             return self._step(ops, weights, ids[:, 0], state)
+        return self._read(ops, weights, ids, dropout), None
+
+    def _read(self, ops, weights, ids, dropout, given=None):
+        # The logits after each token of whole rows.
         metre = self._metre_logits(ops, weights, ids[:, 0])[:, None]
         rows, length = ops.shape(ids)[:2]
         if ids.shape[1] == 1:
-            return metre, None
-        steps = (length + VOICES - 2) // VOICES  # those of which a token is predicted
-        missing = ops.zeros((rows, VOICES), "int32")
+            return metre
+        steps = (
+            length + self.num_voices - 2
+        ) // self.num_voices  # those of which a token is predicted
+        missing = ops.zeros((rows, self.num_voices), "int32")
         body = ops.concatenate([ids[:, OPENING:], missing], axis=1)
-        tokens = ops.reshape(body[:, : VOICES * steps], (-1, steps, VOICES))
-        sounds, age = self._follow(ops, tokens)
-        context = self._context(
-            ops,
-            weights,
-            _one_later(ops, sounds, self._nothing),
-            _one_later(ops, age, LONGEST - 1),
-            ops.arange(steps),
-            ids[:, :OPENING],
+        tokens = ops.reshape(
+            body[:, : self.num_voices * steps], (-1, steps, self.num_voices)
         )
+        sounds, age = self._follow(ops, tokens)
+        before = (
+            one_later(ops, sounds, self._nothing),
+            one_later(ops, age, LONGEST - 1),
+        )
+        context = self._contexts(ops, weights, ids[:, :OPENING], tokens, before, given)
         h, c = self.start(ops, rows)[:2]
         chain, _ = self._remember(ops, weights, context, h, c, dropout)
         body = self._chain_logits(ops, weights, chain, tokens, sounds, dropout)
-        body = ops.reshape(body, (-1, VOICES * steps, self.vocab_size))
-        return ops.concatenate([metre, body[:, : length - 1]], axis=1), None
+        body = ops.reshape(body, (-1, self.num_voices * steps, self.vocab_size))
+        return ops.concatenate([metre, body[:, : length - 1]], axis=1)
+
+    def _contexts(self, ops, weights, opening, tokens, before, given):
+        # What each step (B, T, context_dim) knows beside the memory of it all.
+        return self._context(
+            ops, weights, *before, ops.arange(tokens.shape[1]), opening
+        )
 
     @property
     def _nothing(self):
@@ -174,9 +186,11 @@ class VoiceLSTM:
     def _step(self, ops, weights, ids, state):
         h, c, chain, sounds, age, tokens, opening, read = state
         of_step = read - OPENING  # the token's number among those of the steps
-        slots = ops.arange(VOICES) + ops.zeros_like(tokens)
+        slots = ops.arange(self.num_voices) + ops.zeros_like(tokens)
         is_body = read >= OPENING
-        tokens = ops.where(is_body & (slots == of_step % VOICES), ids[:, None], tokens)
+        tokens = ops.where(
+            is_body & (slots == of_step % self.num_voices), ids[:, None], tokens
+        )
         slots = ops.arange(OPENING) + ops.zeros_like(opening)
         opening = ops.where(slots == read, ids[:, None], opening)
 
@@ -186,7 +200,7 @@ class VoiceLSTM:
                 ops.where(is_body, after, before)
                 for after, before in ((now, sounds), (since, age))
             )
-            place = ops.reshape((read - 1) // VOICES, (1,))
+            place = ops.reshape((read - 1) // self.num_voices, (1,))
             context = self._context(
                 ops, weights, now[:, None], since[:, None], place, opening
             )
@@ -194,7 +208,8 @@ class VoiceLSTM:
             return h_after, c_after, given[:, 0], now, since
 
         h, c, chain, sounds, age = ops.cond(
-            is_body & (of_step % VOICES == VOICES - 1) | (read == OPENING - 1),
+            is_body & (of_step % self.num_voices == self.num_voices - 1)
+            | (read == OPENING - 1),
             go_on,
             lambda: (h, c, chain, sounds, age),
         )
@@ -202,7 +217,7 @@ class VoiceLSTM:
         every = self._chain_logits(
             ops, weights, chain[:, None], tokens[:, None], now[:, None]
         )
-        logits = ops.take(every, (of_step + 1) % VOICES, axis=2)  # (B, 1, V)
+        logits = ops.take(every, (of_step + 1) % self.num_voices, axis=2)  # (B, 1, V)
         metre = self._metre_logits(ops, weights, ids)[:, None]
         logits = ops.where(read == 0, metre, logits)
         return logits, (h, c, chain, sounds, age, tokens, opening, read + 1)
@@ -249,8 +264,10 @@ class VoiceLSTM:
         )
         return ops.concatenate(
             [
-                ops.reshape(pitch, (rows, length, VOICES * self.embedding_dim)),
-                ops.reshape(age, (rows, length, VOICES * AGE_DIM)),
+                ops.reshape(
+                    pitch, (rows, length, self.num_voices * self.embedding_dim)
+                ),
+                ops.reshape(age, (rows, length, self.num_voices * AGE_DIM)),
                 place,
             ],
             axis=-1,
@@ -274,7 +291,7 @@ class VoiceLSTM:
         )  # (B, T, voices, 2E)
         rows, length = ops.shape(above)[:2]
         hidden = []
-        for voice, own in enumerate(ops.split(chain, VOICES, axis=-1)):
+        for voice, own in enumerate(ops.split(chain, self.num_voices, axis=-1)):
             if voice:
                 width = voice * 2 * self.embedding_dim
                 heard = ops.reshape(above[:, :, :voice], (rows, length, width))
@@ -287,6 +304,6 @@ class VoiceLSTM:
         return logits + weights["head.bias"]
 
 
-def _one_later(ops, x, fill):
+def one_later(ops, x, fill):
     # Each column (B, T, voices) one place later, `fill` in the first.
     return ops.concatenate([ops.zeros_like(x[:, :1]) + fill, x[:, :-1]], axis=1)

@@ -24,12 +24,17 @@ def pitch_name(pitch):
     return f"{NAMES[pitch % 12]}{pitch // 12 - 1}"
 
 
-def draw_piano_roll(score, title=""):
+def draw_piano_roll(score, title="", marks=()):
     """Draw a score.
 
     Args:
         score: `Score`.
         title: str, set above the roll; the score's own title by default.
+        marks: rows of ``score.notes`` to point out, at most 99: each is framed and
+            numbered, from 1, in the order given.
+
+    Raises:
+        ValueError: if a mark is no row of the notes.
 
     Returns:
         `PIL.Image.Image`, RGB.
@@ -57,6 +62,12 @@ def draw_piano_roll(score, title=""):
     _draw_bars(pen, lines, top, tall, x)
     for note in notes:
         _draw_note(pen, note, x, y, row)
+    for number, mark in enumerate(marks, 1):
+        if not 0 <= mark < len(notes):
+            raise ValueError(
+                f"A mark must be a row of the {len(notes)} notes. Received: {mark}"
+            )
+        _draw_mark(pen, notes[mark], number, x, y, row, top)
     heading = title or score.title or "Untitled"
     pen.text((MARGIN, 9), heading, INK, 16)
     facts = (
@@ -70,16 +81,16 @@ def draw_piano_roll(score, title=""):
     return image
 
 
-def piano_roll_png(score, title=""):
+def piano_roll_png(score, title="", marks=()):
     """As `draw_piano_roll`, as the bytes of a PNG file."""
     buffer = io.BytesIO()
-    draw_piano_roll(score, title).save(buffer, "PNG", dpi=(144, 144))
+    draw_piano_roll(score, title, marks).save(buffer, "PNG", dpi=(144, 144))
     return buffer.getvalue()
 
 
-def write_piano_roll(path, score, title=""):
+def write_piano_roll(path, score, title="", marks=()):
     """Draw a score to a PNG file, whole or not at all."""
-    write_whole(path, piano_roll_png(score, title))
+    write_whole(path, piano_roll_png(score, title, marks))
 
 
 class _Pen:
@@ -88,9 +99,10 @@ class _Pen:
     def __init__(self, draw):
         self.draw = draw
 
-    def box(self, corners, fill, radius=0.0, outline=None):
+    def box(self, corners, fill, radius=0.0, outline=None, width=1 / SCALE):
         corners = [c * SCALE for c in corners]
-        self.draw.rounded_rectangle(corners, radius * SCALE, fill, outline)
+        width = max(1, round(width * SCALE))
+        self.draw.rounded_rectangle(corners, radius * SCALE, fill, outline, width)
 
     def line(self, ends, fill, width=1.0):
         self.draw.line([c * SCALE for c in ends], fill, max(1, round(width * SCALE)))
@@ -142,6 +154,19 @@ def _draw_note(pen, note, x, y, row):
     softened = _towards_paper(colour, 0.45 * (1 - int(note["velocity"]) / 127))
     box = (first, y(pitch) + 0.6, last, y(pitch) + row - 0.6)
     pen.box(box, softened, min(2.5, row / 3))
+
+
+def _draw_mark(pen, note, number, x, y, row, top):
+    """A frame around a note and its number in a disc above it, or below at the top."""
+    first, pitch = x(int(note["start"])), int(note["pitch"])
+    last = max(x(int(note["start"]) + int(note["duration"])) - 1.2, first + 1.5)
+    frame = (first - 2.4, y(pitch) - 1.8, last + 2.4, y(pitch) + row + 1.8)
+    pen.box(frame, None, min(4, row / 2), outline=INK, width=1.6)
+    middle = (first + last) / 2
+    above = y(pitch) - 10
+    centre = above if above - 7 >= top else y(pitch) + row + 10
+    pen.box((middle - 7, centre - 7, middle + 7, centre + 7), INK, 7)
+    pen.text((middle, centre), str(number), PAPER, 9, anchor="mm")
 
 
 def _towards_paper(colour, share):

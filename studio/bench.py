@@ -80,6 +80,7 @@ BENCHMARKS = {  # name -> the function that measures, named so that none is load
     "feed": "studio.bench_feed:feed",
     "growth": "studio.bench_feed:growth",
     "train": "studio.bench_train:train_speed",
+    "decode": "studio.bench_decode:decode_speed",
     "jsb-notes": "studio.bench_chorales:jsb_notes",
     "geron": "studio.bench_chorales:geron",
     "jsb-frames": "studio.bench_frames:jsb_frames",
@@ -87,7 +88,7 @@ BENCHMARKS = {  # name -> the function that measures, named so that none is load
     "seed-charrnn": "studio.bench_charrnn:seed_charrnn",
     "shakespeare": "studio.bench_text:shakespeare",
 }
-PEERS = {"train": "torch"}  # what else has to be installed
+PEERS = {"train": "torch", "decode": "transformers"}  # what else has to be installed
 
 
 def speed_row(id_, seconds, ours, peer, target):

@@ -56,15 +56,20 @@ def options(
 
 COMMANDS = (  # in the order of the help
     cli_music.compose,
+    cli_music.continue_,
+    cli_music.infill,
+    cli_music.harmonize,
     cli_music.listen,
+    cli_music.score,
     cli_models.train,
+    cli_models.evaluate,
     cli_models.models,
     cli_models.bench,
     cli_data.inspect,
     cli_data.prepare,
 )
 for command in COMMANDS:
-    app.command()(command)
+    app.command(name=command.__name__.rstrip("_"))(command)
 
 
 def main():

@@ -104,6 +104,37 @@ def train(
     )
 
 
+def evaluate(
+    bundle: Annotated[
+        str, typer.Argument(help="A shipped model, or a bundle's folder.")
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Music to weigh it on; by default the test split of its own data."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A folder. Default out/NAME-evaluation."),
+    ] = None,
+    pieces: Annotated[int, typer.Option(help="How many pieces to compose.")] = 24,
+    bars: Annotated[int, typer.Option(help="How long each of them is.")] = 16,
+    seed: Annotated[int, typer.Option(help="Of the first; the next has the next.")] = 1,
+    json: Json = False,
+):
+    """Weigh a model: held-out loss, likeness to real music, what it copied; a page."""
+    from studio.commands import evaluating
+
+    evaluating.evaluate(
+        bundle=bundle,
+        folder=folder,
+        output=output,
+        plan={"pieces": pieces, "bars": bars, "seed": seed},
+        as_json=json,
+    )
+
+
 def models(json: Json = False):
     """List the models that are shipped, with their figures."""
     from studio.commands import training
@@ -115,12 +146,15 @@ def bench(
     name: Annotated[
         str,
         typer.Argument(
-            help="Speed: start, ingest, feed, growth, train. Quality: models, jsb-notes, "
-            "geron, jsb-frames, nottingham-frames, seed-charrnn, shakespeare."
+            help="Speed: start, ingest, feed, growth, train, decode. Quality: models, "
+            "jsb-notes, geron, jsb-frames, nottingham-frames, seed-charrnn, shakespeare."
         ),
     ],
     peer: Annotated[
-        str | None, typer.Option(help="For train: torch, which must be installed.")
+        str | None,
+        typer.Option(
+            help="For train: torch; for decode: transformers; to be installed."
+        ),
     ] = None,
     json: Json = False,
 ):

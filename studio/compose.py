@@ -9,33 +9,26 @@ from audio_models.request import Request
 from data_pipelines.measures import key_name, likely_key
 from data_pipelines.score import Key
 from data_pipelines.tokenizers import tokenizer_from_spec
-from data_pipelines.tokenizers.melody import MelodyTokenizer, steps_in_bar
+from data_pipelines.tokenizers.melody import steps_in_bar
+from data_pipelines.tokenizers.sixteenths import STEPS_PER_QUARTER
 from data_pipelines.vocabulary import BOS, EOS
 from studio.freely import compose_freely
+from studio.guided import (
+    ROUNDS,
+    allowed_tokens,
+    compose_guided,
+    is_guided,
+    log_odds,
+)
+from studio.wish import MOST_BARS, OPTION_NAMES, Wish, check_wish, parse_key  # noqa: F401
 
-TAKES = 8
 # Quarter notes a minute where neither the person nor the bundle names a tempo.
 USUAL_QPM = {"4/4": 160.0, "2/2": 180.0, "2/4": 100.0, "3/4": 140.0, "6/8": 165.0}
 USUAL_QPM |= {"9/8": 165.0, "12/8": 165.0, "3/8": 120.0}
-DEFAULT_BARS = 16
-MOST_BARS = 256
-OPTION_NAMES = {"qpm": "tempo", "program": "instrument"}  # as people say it
+CHORALE_QPM = 84.0
+PROGRAMS = {"chorale": 19}  # voices that can hold a chord: a church organ
 UNNAMED_METRE = "none"  # how facts count pieces that name no metre, or a rare one
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What a person asks of a composition. None leaves it to the bundle."""
-
-    bars: int = DEFAULT_BARS
-    seed: int = 0
-    temperature: float = 0.9
-    top_k: int | None = None
-    top_p: float = 0.95
-    metre: str | None = None
-    qpm: float | None = None
-    program: int | None = None
-    takes: int = TAKES
+FARTHEST_TEMPO = 1.15  # a length in seconds may bend the tempo by so much
 
 
 @dataclass(frozen=True)
@@ -52,6 +45,7 @@ class Composition:
     key: str
     end_probability: float
     nats_per_note: float
+    bars: int
 
 
 def compose(bundle, wish):
@@ -70,62 +64,76 @@ def compose(bundle, wish):
     check_wish(wish)
     tokenizer = tokenizer_from_spec(bundle.vocabulary)
     metre = wish.metre or _usual_metre(bundle.facts, wish.seed)
-    if tokenizer.name != "melody":
+    qpm = wish.qpm or _qpm_of(bundle, tokenizer, metre)
+    if wish.seconds is not None:
+        wish, qpm = _in_bars(wish, metre, qpm)
+    if is_guided(bundle):
+        drawn = compose_guided(bundle, tokenizer, wish, metre)
+        ids, ended, nats = drawn.ids, drawn.end_probability, drawn.nats_per_note
+    elif tokenizer.name == "melody":
+        ids, ended, nats = _compose_line(bundle, tokenizer, wish, metre)
+    else:
+        if wish.density is not None:
+            raise ValueError(
+                "`density` cannot be chosen for a model that reads note by note, only "
+                f"for one on a grid. Received: {wish.density}"
+            )
         score, ids, ended, nats = compose_freely(bundle, tokenizer, wish, metre)
         key = key_name(*likely_key(score))
-        return Composition(score, ids, str(score.metre), score.qpm, key, ended, nats)
+        metre = str(score.metre)
+        bars = len(score.bar_ticks()) - 1
+        return Composition(score, ids, metre, score.qpm, key, ended, nats, bars)
+    program = wish.program
+    if program is None:
+        program = bundle.facts.get("program", PROGRAMS.get(tokenizer.name, 0))
+    score = tokenizer.decode(ids, qpm=qpm, program=program, velocity=90)
+    score = with_accents(score, steps_in_bar(metre or "4/4"))
+    if tokenizer.name == "melody" and wish.key is None and wish.pitch_range is None:
+        score = in_usual_key(score, bundle.facts)
+    sharps, is_minor = likely_key(score)
+    if wish.key is not None:
+        sharps, is_minor = parse_key(wish.key)
+    score = replace(score, keys=(Key(0, sharps, is_minor),))
+    key = key_name(sharps, is_minor)
+    return Composition(score, ids, metre, float(qpm), key, ended, nats, wish.bars)
+
+
+def _compose_line(bundle, tokenizer, wish, metre):
+    """(ids, probability of the end, nats per note) of one melody."""
     metre_id = tokenizer.metre_id(metre)
     bar = steps_in_bar(metre or "4/4")
-    request = Request(
-        prompts=np.tile([BOS, metre_id], (wish.takes, 1)),
-        max_new_tokens=(wish.bars + 1) * bar + 1,
-        min_new_tokens=(wish.bars + 1) * bar + 1,  # where to end is chosen below
-        grammar=tokenizer.grammar_for(bar - 1),  # a note within the first bar
-        temperature=wish.temperature,
-        top_k=wish.top_k,
-        top_p=wish.top_p,
-        seed=wish.seed,
-    )
-    generated = generate(Player(bundle.architecture, bundle.weights), request)
+    allowed = allowed_tokens(tokenizer, 1, wish)
+    if allowed is not None:
+        allowed = allowed[0]
+    bias = None
+    for _ in range(1 if wish.density is None else ROUNDS):
+        request = Request(
+            prompts=np.tile([BOS, metre_id], (wish.takes, 1)),
+            max_new_tokens=(wish.bars + 1) * bar + 1,
+            min_new_tokens=(wish.bars + 1) * bar + 1,  # where to end is chosen below
+            grammar=tokenizer.grammar_for(bar - 1),  # a note within the first bar
+            temperature=wish.temperature,
+            top_k=wish.top_k,
+            top_p=wish.top_p,
+            min_p=wish.min_p,
+            allowed_tokens=allowed,
+            bias=bias,
+            seed=wish.seed,
+        )
+        generated = generate(Player(bundle.architecture, bundle.weights), request)
+        if wish.density is None:
+            break
+        is_note = tokenizer.is_note(np.arange(tokenizer.vocab_size))
+        notes = is_note[generated.ids].sum() / generated.ids.size * bar
+        bias = np.zeros(len(is_note)) if bias is None else bias
+        bias = bias + is_note * (log_odds(wish.density / bar) - log_odds(notes / bar))
     row, length = choose_ending(generated, wish.bars, bar, tokenizer.rest)
     body = generated.ids[row, :length]
     whole = np.concatenate([[BOS, metre_id], body, [EOS]]).astype(np.int32)
     end_probability = float(np.exp(generated.end_log_probability[row, length]))
-    qpm = wish.qpm or bundle.facts.get("usual_qpm", {}).get(metre) or _usual_qpm(metre)
-    program = wish.program
-    if program is None:
-        program = bundle.facts.get("program", 0)
-    score = tokenizer.decode(whole, qpm=qpm, program=program, velocity=90)
-    score = with_accents(score, bar)
-    score = in_usual_key(score, bundle.facts)
-    sharps, is_minor = likely_key(score)
-    score = replace(score, keys=(Key(0, sharps, is_minor),))
     notes = int(tokenizer.is_note(body).sum())
     nats = -float(generated.log_probability[row, :length].sum()) / max(1, notes)
-    key = key_name(sharps, is_minor)
-    return Composition(score, whole, metre, float(qpm), key, end_probability, nats)
-
-
-def check_wish(wish):
-    """Raise ValueError if a wish lies outside its range, naming it."""
-    ranges = {
-        "bars": (1, MOST_BARS),
-        "takes": (1, 64),
-        "temperature": (0, 10),
-        "seed": (0, 2**63 - 1),
-        "top_k": (1, 65_536),
-        "qpm": (20, 400),
-        "program": (0, 127),
-    }
-    for name, (low, high) in ranges.items():
-        value = getattr(wish, name)
-        if value is not None and not low <= value <= high:
-            told = OPTION_NAMES.get(name, name)
-            raise ValueError(f"`{told}` must be in {low}..{high}. Received: {value}")
-    if not 0 < wish.top_p <= 1:
-        raise ValueError(f"`top_p` must be in (0, 1]. Received: {wish.top_p}")
-    if wish.metre is not None:
-        MelodyTokenizer().metre_id(wish.metre)
+    return whole, end_probability, nats
 
 
 def choose_ending(generated, bars, steps_per_bar, rest):
@@ -189,5 +197,18 @@ def _usual_metre(facts, seed):
     return None if drawn == UNNAMED_METRE else drawn
 
 
-def _usual_qpm(metre):
-    return USUAL_QPM.get(metre, 120.0)
+def _qpm_of(bundle, tokenizer, metre):
+    usual = CHORALE_QPM if tokenizer.name == "chorale" else USUAL_QPM.get(metre, 120.0)
+    return bundle.facts.get("usual_qpm", {}).get(metre) or usual
+
+
+def _in_bars(wish, metre, qpm):
+    """A wish in seconds as one in whole bars, the tempo bent a little to fit."""
+    quarters = steps_in_bar(metre or "4/4") / STEPS_PER_QUARTER
+    bars = wish.seconds * qpm / 60 / quarters
+    bars = min(MOST_BARS, max(1, round(bars)))
+    if wish.qpm is None:
+        exact = bars * quarters * 60 / wish.seconds
+        qpm = min(max(exact, qpm / FARTHEST_TEMPO), qpm * FARTHEST_TEMPO)
+        qpm = min(400.0, max(20.0, qpm))
+    return replace(wish, bars=bars, qpm=qpm), qpm

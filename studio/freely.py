@@ -13,6 +13,7 @@ from audio_models.request import Request
 from data_pipelines.measures import likely_key
 from data_pipelines.score import Key, Tempo
 from data_pipelines.vocabulary import BOS, EOS
+from studio.wish import parse_key, parse_range, scale_of
 
 TOKENS_A_BAR = {"chorale": 80, "performance": 120, "remi": 160, "miditok": 160}
 MOST_TOKENS = 16_384
@@ -50,6 +51,8 @@ def compose_freely(bundle, tokenizer, wish, metre):
         temperature=wish.temperature,
         top_k=wish.top_k,
         top_p=wish.top_p,
+        min_p=wish.min_p,
+        allowed_tokens=tokens_of_key_and_range(tokenizer, wish),
         seed=wish.seed,
     )
     generated = generate(Player(bundle.architecture, bundle.weights), request)
@@ -64,6 +67,21 @@ def compose_freely(bundle, tokenizer, wish, metre):
         float(np.exp(generated.log_probability[0, length - 1])) if len(ends) else 0.0
     )
     return _as_wished(score, wish), whole, ended, nats
+
+
+def tokens_of_key_and_range(tokenizer, wish):
+    """bool array (V,), which tokens a wish for a key or a range leaves; None for all."""
+    if wish.key is None and wish.pitch_range is None:
+        return None
+    low, high = parse_range(wish.pitch_range) if wish.pitch_range else (0, 127)
+    classes = scale_of(*parse_key(wish.key))[0] if wish.key else np.ones(12, dtype=bool)
+    allowed = np.ones(tokenizer.vocab_size, dtype=bool)
+    for token in range(tokenizer.vocab_size):
+        pitches = tokenizer.pitches(np.array([token]))  # none, of drums
+        if len(pitches):
+            inside = (pitches >= low) & (pitches <= high) & classes[pitches % 12]
+            allowed[token] = inside.all()
+    return allowed
 
 
 def first_bars(score, bars):

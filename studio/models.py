@@ -6,6 +6,8 @@ from studio.errors import NothingUsable, WrongUsage
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "bundles"
 DEFAULT_MODEL = "fiddle"
+ONE_LINE, FOUR_LINES = ("folk", "fiddle"), ("chorales",)
+MANY_TRACKS = ("pop-piano",)
 
 
 def shipped_models():
@@ -13,6 +15,38 @@ def shipped_models():
     if not SHIPPED.is_dir():
         return []
     return sorted(p.name for p in SHIPPED.iterdir() if (p / "bundle.json").is_file())
+
+
+def fitting_model(score):
+    """The name of the shipped bundle that suits a score best.
+
+    One line: a model of tunes. Two to four lines that never have two notes at a time: a
+    model of chorales. Anything else: one of several tracks.
+    """
+    import numpy as np
+
+    from data_pipelines.tokenizers.chorale import part_voices
+
+    shipped = shipped_models()
+    pitched = score.notes[~score.is_drum_note()]
+    tracks = np.unique(pitched["track"])
+    wanted = MANY_TRACKS
+    if len(tracks) == 1 and _is_one_line(pitched):
+        wanted = ONE_LINE
+    elif 1 < len(tracks) <= 4 and len(pitched) and not score.is_drum_note().any():
+        placed, reason = part_voices(score)
+        if reason != "chords, note by note" and len(placed) >= 0.98 * len(pitched):
+            wanted = FOUR_LINES
+    return next((name for name in (*wanted, DEFAULT_MODEL) if name in shipped), "")
+
+
+def _is_one_line(notes):
+    import numpy as np
+
+    notes = notes[np.argsort(notes["start"], kind="stable")]
+    ends = notes["start"].astype(np.int64) + notes["duration"]
+    overlap = ends[:-1] > notes["start"][1:]
+    return len(notes) < 2 or overlap.mean() < 0.05
 
 
 def open_model(name):

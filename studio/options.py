@@ -11,7 +11,7 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Where to write; .mid .wav .flac .musicxml .abc .png. May be given "
+        help="Where to write; .mid .wav .flac .musicxml .abc .png .html. May be given "
         "several times.",
     ),
 ]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from studio.errors import MachineFailed, WrongUsage
 
-SUFFIXES = (".mid", ".midi", ".wav", ".flac", ".musicxml", ".abc", ".png")
+SUFFIXES = (".mid", ".midi", ".wav", ".flac", ".musicxml", ".abc", ".png", ".html")
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,12 @@ def write_outputs(score, paths, sound=None, title=""):
             from data_pipelines.abc_writer import write_abc
 
             write_abc(path, replace(score, title=score.title or title))
+        elif suffix == ".html":
+            if rendering is None:
+                rendering = make_sound(score, sound or Sound())
+            from studio.takes_page import write_piece_page
+
+            write_piece_page(path, score, rendering, title)
     return rendering
 
 

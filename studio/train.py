@@ -25,7 +25,7 @@ from data_pipelines.measures import repeated_bars
 from data_pipelines.midi import midi_bytes
 from data_pipelines.tokenizers.melody import METRES
 from data_pipelines.windows import Augmentation
-from studio.compose import UNNAMED_METRE, Wish, compose
+from studio.compose import UNNAMED_METRE, compose
 from studio.curves import EventFile, draw_loss_curve
 from studio.errors import Interrupted, MachineFailed, NothingUsable, WrongUsage
 from studio.floors import (
@@ -37,6 +37,7 @@ from studio.floors import (
 )
 from studio.interrupt import CtrlC
 from studio.recipes import RECIPES
+from studio.wish import Wish
 
 PRECISIONS = ("float32", "bfloat16")
 RUN, CHECKPOINT = "run.json", "checkpoint"

@@ -1,13 +1,17 @@
 """What is wrong is named with its cause; what is well is left alone."""
 
 import numpy as np
+import pytest
+from conftest import tune
 
 from audio_models.training import Plan
+from data_pipelines.tokenizers import TOKENIZERS
 from data_pipelines.tokenizers.melody import MelodyTokenizer
 from data_pipelines.vocabulary import BOS, EOS
 from studio.curves import EventFile, draw_loss_curve
-from studio.diagnose import longest_loop, of_piece, of_training
+from studio.diagnose import COPIED_NOTES, faults, longest_loop, of_piece, of_training
 from studio.floors import Floors
+from studio.originality import Training
 
 TOKENIZER = MelodyTokenizer()
 FLOORS = Floors(copy=4.0, unigram=4.5, ngram=3.0, ngram_kind="order 3, as written")
@@ -47,7 +51,7 @@ def ids_of(pitches):
 def test_silence_one_note_and_loops_are_told_apart():
     rng = np.random.default_rng(0)
     assert "silent" in of_piece([BOS, 4, HOLD, EOS], TOKENIZER)[0]
-    assert "pitch:60" in of_piece(ids_of([60] * 20 + [62]), TOKENIZER)[0]
+    assert "C4" in of_piece(ids_of([60] * 20 + [62]), TOKENIZER)[0]
     motif = [60, 62, 64, 65, 67]
     assert "10 tokens, 6 times" in of_piece(ids_of(motif * 6), TOKENIZER)[0]
     assert of_piece(ids_of(rng.integers(50, 80, 100)), TOKENIZER) == []
@@ -60,6 +64,98 @@ def test_a_loop_is_found_where_it_begins_and_counted():
     assert longest_loop(ids) == (13, 9, 5)
     assert longest_loop(np.r_[np.tile(pattern, 3), [7]]) is None
     assert longest_loop([]) is None
+
+
+KINDS = ("melody", "chorale", "performance", "remi")
+WALK = np.random.default_rng(5).integers(57, 80, 64)  # eight bars of 4/4 in eighths
+
+
+def kinds(kind, score, **more):
+    tokenizer = TOKENIZERS[kind]()
+    return [(f.kind, f.bar) for f in faults(tokenizer.encode(score), tokenizer, **more)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_fault_is_found_in_the_tokens_of_every_tokenizer(kind):
+    assert kinds(kind, tune(WALK)) == []
+    assert kinds(kind, tune(np.r_[WALK[:6], [60] * 58])) == [("one note", 1)]
+    # Two bars of walk, then one bar of eight notes, six times over.
+    assert kinds(kind, tune(np.r_[WALK[:16], np.tile(WALK[20:28], 6)])) == [("loop", 3)]
+    bars = tune(WALK).notes.copy()
+    bars["start"][16:] += 5 * 1920  # bars 3 to 7 are silent: 10 s
+    assert kinds(kind, of_notes(bars)) == [("silence", 3)]
+    sparse = tune(WALK[:6]).notes.copy()
+    sparse["start"] = np.arange(6) * 1920 * 5 // 3
+    sparse["duration"] = 1920
+    assert ("sparse", 0) in kinds(kind, of_notes(sparse))
+    assert kinds(kind, tune(WALK[:16]), bars=16) == [("early end", 2)]
+    assert kinds(kind, tune(WALK), bars=8) == []
+    high = WALK.copy()
+    high[9] = 120  # the second note of the second bar
+    assert kinds(kind, tune(high)) == [("range", 2)]
+
+
+def of_notes(notes):
+    from dataclasses import replace
+
+    return replace(tune([60]), notes=notes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_copy_is_named_in_whatever_key_and_where_it_begins(kind):
+    rng = np.random.default_rng(1)
+    copied, other = rng.integers(57, 70, 2 * COPIED_NOTES), rng.integers(57, 70, 200)
+    training = Training([tune(other), tune(copied)])
+    own = rng.integers(57, 70, 16)
+    score = tune(np.r_[own, copied[: COPIED_NOTES + 8] + 5])
+    found = kinds(kind, score, copied=training.copied(score))
+    assert found in ([("copying", 3)], [("copying", 2)])  # one interval may be chance
+    short = tune(np.r_[own, copied[:COPIED_NOTES] + 5, own])
+    assert training.copied(short).notes in (COPIED_NOTES, COPIED_NOTES + 1)
+    apart = tune(np.r_[own, copied[: COPIED_NOTES - 3], own])
+    assert kinds(kind, apart, copied=training.copied(apart)) == []
+
+
+def test_a_fault_is_one_sentence_or_two_with_its_place_and_what_to_do():
+    score = tune(np.r_[WALK[:16], np.tile(WALK[20:28], 6)])
+    (text,) = of_piece(TOKENIZER.encode(score), TOKENIZER)
+    assert text == (
+        "It loops: 16 tokens, 6 times in a row from bar 3 on. "
+        "Raise --temperature or --top-p."
+    )
+
+
+def test_held_notes_verses_and_interludes_are_no_faults():
+    long_notes = tune([60, 62, 64, 65, 67, 69, 71, 72], duration=2 * 1920)
+    assert kinds("melody", tune(np.r_[WALK, WALK[:1]])) == []
+    assert "loop" not in dict(kinds("melody", long_notes))
+    verses = tune(np.tile(np.r_[WALK, WALK[::-1]], 4))  # sixteen bars, four times
+    for kind in KINDS:
+        assert kinds(kind, verses) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stream_without_a_note_is_silent(kind):
+    tokenizer = TOKENIZERS[kind]()
+    (fault,) = faults([BOS, EOS], tokenizer)
+    assert (fault.kind, fault.bar) == ("silence", 0)
+
+
+@pytest.mark.slow
+def test_a_hundred_real_tunes_are_left_alone():
+    """Tunes that the shipped model never saw, asked also for copies of its training."""
+    from test_surprise import fiddle_dataset
+
+    dataset = fiddle_dataset()
+    tokenizer = dataset.tokenizer
+    training = Training(tokenizer.decode(ids) for ids in dataset.pieces("train"))
+    found, tunes = [], list(dataset.pieces("test"))[::3][:100]
+    for ids in tunes:
+        copied = training.copied(tokenizer.decode(ids))
+        found += [f.text for f in faults(ids, tokenizer, copied=copied)][:1]
+    print(f"\nfalse alarms in {len(found)} of {len(tunes)} real tunes: {found}", end="")
+    assert len(tunes) == 100
+    assert len(found) < 2
 
 
 def test_the_curve_and_the_event_file_are_written(tmp_path):

@@ -30,6 +30,18 @@ SMALL = {
         "num_layers": 2,
         "chain_dim": 16,
     },
+    "anticipation": {
+        "first_pitch": 0,
+        "num_pitches": VOCAB - 2,
+        "rest": VOCAB - 1,
+        "embedding_dim": 8,
+        "hidden_dim": 16,
+        "num_layers": 2,
+        "chain_dim": 16,
+        "num_voices": 2,
+        "ahead_dim": 8,
+        "lookback": True,
+    },
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 

@@ -8,7 +8,7 @@ from studio.outputs import sound_facts
 
 def command_line(start, options, defaults=None):
     """A command that a person can paste: every option that is not its default."""
-    from studio.compose import OPTION_NAMES
+    from studio.wish import OPTION_NAMES
 
     words = [start]
     for name, value in options.items():

@@ -1,0 +1,315 @@
+"""Going on where a piece of music stops: what is given stays, more comes behind it.
+
+Several takes are drawn, and the one is kept that the model most expects to end where
+it ends, as `compose` does; of these, one whose last note is held for a beat.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from audio_models import FILLERS
+from audio_models.particles import fill
+from audio_models.player import Player
+from audio_models.request import IMPOSSIBLE
+from data_pipelines.measures import key_name, likely_key
+from data_pipelines.score import Tempo, notes_array
+from data_pipelines.tokenizers import tokenizer_from_spec
+from studio.lines import (
+    LINE_TOKENS,
+    Grid,
+    compass_of,
+    lines_of,
+    metre_at,
+    metre_onward,
+    new_notes,
+    octave_of,
+    table_of,
+    ticks_in_bar,
+    usual_velocity,
+    voices_of,
+)
+
+DEFAULT_BARS = 8
+MOST_BARS = 256
+TAKES = 8
+OPTION_NAMES = {"qpm": "tempo"}  # as people say it
+
+
+@dataclass(frozen=True)
+class Onward:
+    """What a person asks of a continuation.
+
+    Args:
+        bars: int or None, how many bars to add; 8 where `seconds` is None too.
+        seconds: float or None, about how many seconds to add instead.
+        seed: int. Same music, bundle and wish: the same notes.
+        temperature: float, at least 0.
+        top_k: int or None.
+        top_p: float in (0, 1].
+        qpm: float or None, a tempo for what is added; None goes on as it was.
+        takes: int, how many are drawn.
+    """
+
+    bars: int | None = None
+    seconds: float | None = None
+    seed: int = 0
+    temperature: float = 0.9
+    top_k: int | None = None
+    top_p: float = 0.95
+    qpm: float | None = None
+    takes: int = TAKES
+
+
+@dataclass(frozen=True)
+class Continued:
+    """The given music with more behind it.
+
+    ``begins`` is the tick from which all is new, ``bars`` how many bars came to those
+    that were begun; ``end_probability`` what the model gave to ending where it ends, 0
+    where it was cut off; ``told``, what a person should know of what was done.
+    """
+
+    score: object
+    begins: int
+    bars: int
+    key: str
+    end_probability: float
+    nats_per_note: float
+    told: tuple[str, ...] = ()
+
+    @property
+    def notes_added(self):
+        return int((self.score.notes["start"] >= self.begins).sum())
+
+
+def check_onward(wish):
+    """Raise ValueError if a wish lies outside its range, naming it."""
+    ranges = {
+        "bars": (1, MOST_BARS),
+        "seconds": (1, 3600),
+        "takes": (1, 64),
+        "temperature": (0, 10),
+        "seed": (0, 2**63 - 1),
+        "top_k": (1, 65_536),
+        "qpm": (20, 400),
+    }
+    for name, (low, high) in ranges.items():
+        value = getattr(wish, name)
+        if value is not None and not low <= value <= high:
+            told = OPTION_NAMES.get(name, name)
+            raise ValueError(f"`{told}` must be in {low}..{high}. Received: {value}")
+    if not 0 < wish.top_p <= 1:
+        raise ValueError(f"`top_p` must be in (0, 1]. Received: {wish.top_p}")
+    if wish.bars is not None and wish.seconds is not None:
+        raise ValueError("Give `bars` or `seconds`, not both.")
+
+
+def carry_on(bundle, score, wish):
+    """Add music to the end of a score.
+
+    Every note of the score stays as it is, and so do its tempo, metre and key maps and
+    its ticks per quarter; new notes start where its last note ends or, where that is
+    off the grid, at most half a step later.
+
+    Args:
+        bundle: `audio_models.bundle.Bundle` of a model of scores that reads from left
+            to right.
+        score: `Score`. With a model of one voice its melody track goes on, with one of
+            four voices all four.
+        wish: `Onward`.
+
+    Returns:
+        `Continued`.
+
+    Raises:
+        ValueError: if a wish lies outside its range, if there is nothing to go on from,
+            or if the model cannot go on.
+    """
+    check_onward(wish)
+    tokenizer = tokenizer_from_spec(bundle.vocabulary)
+    check_reads_onward(bundle, tokenizer)
+    if not len(score):
+        raise ValueError("no notes: there is nothing to go on from")
+    bars = _bars_wished(score, wish)
+    if tokenizer.name in LINE_TOKENS:
+        notes, begins, end, nats, told = _lines_on(bundle, tokenizer, score, wish, bars)
+    else:
+        from studio.stretches import bars_on, seconds_on
+
+        go_on = bars_on if tokenizer.name == "remi" else seconds_on
+        notes, begins, end, nats, told = go_on(bundle, tokenizer, score, wish, bars)
+    if not len(notes):
+        raise ArithmeticError(
+            "The model wrote no note; another `seed` or a higher `temperature` may help."
+        )
+    whole = np.concatenate([score.notes, notes])
+    tempos = score.tempos
+    if wish.qpm is not None:
+        before = tuple(t for t in tempos if t.tick < begins)
+        tempos = (*before, Tempo(begins, float(wish.qpm)))
+    metres = score.metres
+    metre, is_back = metre_onward(score)
+    if is_back and tokenizer.name in LINE_TOKENS:
+        bar = ticks_in_bar(score, metre)
+        line = metre.tick - (metre.tick - begins) // bar * bar
+        metres = (*metres, replace(metre, tick=line))
+    longer = replace(score, notes=whole, tempos=tempos, metres=metres)
+    key = key_name(*likely_key(score))
+    if score.keys:
+        key = key_name(score.keys[-1].sharps, score.keys[-1].is_minor)
+    return Continued(longer, begins, bars, key, end, nats, tuple(told))
+
+
+def check_reads_onward(bundle, tokenizer):
+    """Raise ValueError unless a model of scores can go on from a place.
+
+    Raises:
+        ValueError: naming what the model is.
+    """
+    if tokenizer.name not in (*LINE_TOKENS, "remi", "performance"):
+        raise ValueError(
+            f"A model of {tokenizer.name} tokens cannot do this: it takes melody, "
+            "chorale, remi or performance tokens."
+        )
+    if bundle.model_name in FILLERS:
+        raise ValueError(
+            f"A {bundle.model_name} model reads from both sides and cannot go on from "
+            "a place: it takes one that composes."
+        )
+
+
+def place_notes(score, grid, lines, voices, *, earliest=0):
+    """New notes of lines as rows of a score.
+
+    Args:
+        lines: array of dtype `lines.LINE`. voices: `lines.Voices`.
+        earliest: int, the tick before which none may start.
+
+    Returns:
+        structured array of dtype `NOTE`.
+    """
+    tracks = np.array(voices.tracks)[lines["voice"]]
+    start = np.maximum(grid.tick(lines["start"]), earliest)
+    end = np.maximum(grid.tick(lines["end"]), start + 1)
+    velocity = np.zeros(len(lines), dtype=np.int64)
+    for track in np.unique(tracks).tolist():
+        own = tracks == track
+        velocity[own] = usual_velocity(score, track, start[own], grid)
+    return notes_array(start, end - start, lines["pitch"], velocity, tracks)
+
+
+def seconds_in_bar(score, qpm=None):
+    """How long a bar lasts at the end of a score."""
+    metre = metre_at(score, score.end_tick)
+    last = score.tempos[-1].qpm if score.tempos else score.qpm
+    return 240 / (qpm or last) * metre.beats / metre.beat_unit
+
+
+def _bars_wished(score, wish):
+    if wish.seconds is None:
+        return wish.bars or DEFAULT_BARS
+    return min(MOST_BARS, max(1, round(wish.seconds / seconds_in_bar(score, wish.qpm))))
+
+
+def _lines_on(bundle, tokenizer, score, wish, bars):
+    voices = voices_of(score, tokenizer)
+    end_tick = score.end_tick
+    metre, _ = metre_onward(score)
+    grid = Grid.at(score, metre.tick, metre)
+    told = _told_of_lines(tokenizer, score, voices, grid)
+    lines = lines_of(score, voices, np.ones(len(score), dtype=bool), grid)
+    free = max(grid.step(end_tick), int(lines["end"].max()))
+    octaves = octave_of(bundle, tokenizer, lines, grid)
+    compass = compass_of(lines, voices, octaves)
+    lines["pitch"] += 12 * octaves
+    last = -(-free // grid.bar) * grid.bar + bars * grid.bar
+    table = table_of(
+        tokenizer,
+        lines,
+        grid,
+        free=free,
+        onsets_until=last + 1,
+        until=last + 1,  # so that an end on the last bar line is weighed too
+        voices=range(len(voices.tracks)),
+        may_end=False,
+        compass=compass,
+    )
+    takes = fill(
+        Player(bundle.architecture, bundle.weights),
+        table.prefix,
+        table.sheet,
+        particles=wish.takes,
+        seed=wish.seed,
+        temperature=wish.temperature,
+        top_k=wish.top_k,
+        top_p=wish.top_p,
+        copies=False,
+    )
+    count = len(voices.tracks)
+    row, steps = choose_end(
+        takes, tokenizer, count, last - free - grid.bar, last - free, grid.beat
+    )
+    places = steps * count
+    end = takes.end_log_probability[row, places]
+    fresh = new_notes(tokenizer, table, takes.ids[row], steps)
+    fresh["pitch"] -= 12 * octaves
+    nats = -takes.log_probability[row, :places].sum() / max(1, len(fresh))
+    notes = place_notes(score, grid, fresh, voices, earliest=end_tick)
+    begins = int(max(end_tick, grid.tick(free)))
+    return notes, begins, _probability(end), float(nats), told
+
+
+def choose_end(takes, tokenizer, count, after, until, beat):
+    """Which take to keep, and where to end it.
+
+    Args:
+        takes: `particles.Filled`, ``count`` tokens a step.
+        after, until: int steps; the end lies in ``after < step <= until``.
+        beat: int, how many steps the last note of the first voice should be held.
+
+    Returns:
+        (int, int): the row, and how many of its steps to keep. Among the ends at which
+        the note is held, and failing that among all, the one that is most expected.
+    """
+    top = takes.ids[:, ::count]  # (takes, steps), the first voice
+    step = np.arange(top.shape[1] + 1)
+    is_change = top != tokenizer.hold
+    latest = np.maximum.accumulate(np.where(is_change, step[:-1], -1), axis=1)
+    sounds = tokenizer.is_note(np.take_along_axis(top, np.maximum(latest, 0), axis=1))
+    held = np.where(sounds & (latest >= 0), step[1:] - latest, 0)  # at each step's end
+    worth = takes.end_log_probability[:, ::count]  # an end before each step
+    worth = worth[:, 1 : held.shape[1]]
+    held, ends = held[:, : worth.shape[1]], step[1 : worth.shape[1] + 1]
+    in_bar = (ends > after) & (ends <= until)
+    for enough in (beat, 1, 0):
+        may = in_bar & (held >= enough) & (worth > IMPOSSIBLE / 2)
+        if may.any():
+            row, place = np.unravel_index(
+                int(np.where(may, worth, -np.inf).argmax()), worth.shape
+            )
+            return int(row), int(ends[place])
+    return 0, int(until)
+
+
+def _told_of_lines(tokenizer, score, voices, grid):
+    told = []
+    sings = np.isin(score.notes["track"], voices.tracks)
+    tracks = len(np.unique(score.notes["track"]))
+    if tokenizer.name == "melody" and tracks > 1:
+        name = score.tracks[voices.tracks[0]].name or f"track {voices.tracks[0] + 1}"
+        told.append(
+            f"The model writes one voice: {name!r} goes on ({voices.reason}), the other "
+            f"{tracks - 1} tracks stay as they are."
+        )
+    elif not sings.all() and tokenizer.name != "melody":
+        told.append("Drums and what is no voice stay as they are.")
+    if grid.name is None:
+        told.append(
+            f"The model knows no metre {grid.metre}: it goes on without being told one."
+        )
+    return told
+
+
+def _probability(log_probability):
+    return float(np.exp(log_probability)) if log_probability > IMPOSSIBLE / 2 else 0.0

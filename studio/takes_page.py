@@ -1,0 +1,299 @@
+"""A page to hear and compare pieces: rolls, sound and figures in one file."""
+
+import io
+import json
+
+import numpy as np
+
+from data_pipelines.audio import Waveform, resample
+from data_pipelines.files import write_whole
+from data_pipelines.piano_roll import BLACK_KEYS, pitch_name
+from studio.html import data_address, escape, page, table
+from studio.takes import MEASURES, typical_of
+
+SAMPLE_RATES = (22_050, 11_025)  # the first at which the page stays under the limit
+LARGEST_SOUND = 11 * 2**20  # bytes of all takes together; a third more in the page
+POINTS_A_BEAT, LEAST_WIDTH, MOST_WIDTH = 22, 640, 4000
+LEFT, TOP, BELOW = 34, 6, 18
+SHAPES = ("full", "hollow", "striped", "low")  # colour is not the only difference
+COLOURS = 6
+
+STYLE = """
+.takes { display: grid; gap: 1.2rem; margin: 1.6rem 0; }
+.takes .card { padding: 1rem 1.1rem 1.1rem; }
+.takes .card.plays { border-color: var(--first); }
+.take-head { display: flex; flex-wrap: wrap; gap: .2rem 1rem; align-items: baseline; }
+.take-head h2 { margin: 0; font-size: 1.15rem; }
+.take-head .soft { margin: 0; }
+.roll { overflow-x: auto; margin: .6rem 0 0; border: 1px solid var(--line);
+  border-radius: 6px; background: var(--card); }
+.roll svg { display: block; height: auto; cursor: pointer; }
+.roll .black { fill: var(--wash); } .roll .bar { stroke: var(--line); }
+.roll .head { stroke: var(--ink); stroke-width: 1.5; }
+.warning { border-left: 4px solid var(--bad); padding-left: .7rem; margin: .6rem 0 0; }
+.voices svg { width: 1.9em; height: .8em; margin-right: .4em; vertical-align: -.05em; }
+.n0 { --voice: #c2452d; } .n1 { --voice: #2d6fb0; } .n2 { --voice: #3f8f4f; }
+.n3 { --voice: #8a5aa8; } .n4 { --voice: #a87310; } .n5 { --voice: #1c8784; }
+@media (prefers-color-scheme: dark) {
+  .n0 { --voice: #f08368; } .n1 { --voice: #6fb1ee; } .n2 { --voice: #7cc98c; }
+  .n3 { --voice: #c39ae0; } .n4 { --voice: #e0b050; } .n5 { --voice: #5cc9c5; }
+}
+.full, .low { fill: var(--voice); }
+.hollow, .striped { fill: var(--voice); fill-opacity: .22; stroke: var(--voice); }
+.striped { stroke-dasharray: 3 1.5; fill-opacity: .5; }
+"""
+
+SCRIPT = """
+const sounds = [...document.querySelectorAll("audio")];
+for (const sound of sounds) {
+  const card = sound.closest(".card"), roll = card.querySelector(".roll");
+  const head = roll.querySelector(".head"), knots = JSON.parse(roll.dataset.knots);
+  const between = (value, from, to) => {
+    let k = 1;
+    while (k < knots.length - 1 && knots[k][from] < value) k++;
+    const [a, b] = [knots[k - 1], knots[k]], wide = b[from] - a[from];
+    const share = wide ? (value - a[from]) / wide : 0;
+    return a[to] + Math.min(1, Math.max(0, share)) * (b[to] - a[to]);
+  };
+  const move = () => {
+    const x = between(sound.currentTime, 0, 1);
+    head.setAttribute("x1", x); head.setAttribute("x2", x);
+    const at = x * roll.firstElementChild.getBoundingClientRect().width / roll.dataset.width;
+    if (!sound.paused && (at < roll.scrollLeft || at > roll.scrollLeft + roll.clientWidth))
+      roll.scrollLeft = at - 40;
+  };
+  const follow = () => { move(); if (!sound.paused) requestAnimationFrame(follow); };
+  sound.addEventListener("play", () => {
+    for (const other of sounds) if (other !== sound) other.pause();
+    card.classList.add("plays"); follow();
+  });
+  sound.addEventListener("pause", () => card.classList.remove("plays"));
+  for (const event of ["seeked", "timeupdate"]) sound.addEventListener(event, move);
+  roll.querySelector("svg").addEventListener("click", (event) => {
+    const svg = event.currentTarget.getBoundingClientRect();
+    const x = (event.clientX - svg.left) * roll.dataset.width / svg.width;
+    sound.currentTime = between(x, 1, 0);
+    sound.play();
+  });
+}
+"""
+
+
+def takes_page(title, takes, *, lead="", figures=""):
+    """A page of takes.
+
+    Args:
+        title: str.
+        takes: list of dict: ``score``; ``sound``, bytes of FLAC; ``heading``; and if
+            need be ``facts`` (str), ``warnings`` (list of str), ``command``.
+        lead: str of HTML. figures: str of HTML, under the lead.
+
+    Returns:
+        str of HTML that needs nothing else.
+    """
+    cards = "".join(_card(number, **take) for number, take in enumerate(takes))
+    body = f'{figures}<div class="takes">{cards}</div>'
+    return page(title, body, lead=lead, style=STYLE, script=SCRIPT)
+
+
+def measures_table(takes, facts):
+    """The takes in figures, beside what is typical: str of HTML.
+
+    Args:
+        takes: list of `takes.Take`, in the order of the page. facts: dict, the bundle's.
+    """
+    typical = typical_of(facts)
+    names = ["nats_per_note", *MEASURES]
+    head = ["take", "nats a note", *(words for words, _ in MEASURES.values())]
+    rows = []
+    for take in takes:
+        values = {"nats_per_note": take.nats_per_note, **take.measures}
+        shown = [f"{values[n]:.2f}" if np.isfinite(values[n]) else "-" for n in names]
+        distances = [f"{take.oddness:.1f}", f"{take.distance:.1f}"]
+        rows.append([f"seed {take.seed}", *shown, *distances, str(len(take.faults))])
+    known = [
+        f"{typical[n][0]:.2f} ± {typical[n][1]:.2f}" if n in typical else "-"
+        for n in names
+    ]
+    rows.append(["real music", *known, "-", "-", "-"])
+    head += ["nats, deviations", "measures, deviations", "faults"]
+    caption = (
+        "Each take in figures, and what is typical of the music it was learnt from"
+    )
+    return table(head, rows, caption=caption, mark=[len(rows) - 1])
+
+
+def write_piece_page(path, score, rendering, title=""):
+    """Write a page of one piece. Args: rendering, its sound, `render.Rendering`."""
+    heading = title or score.title or "Untitled"
+    take = {
+        "score": score,
+        "sound": page_sounds([rendering])[0],
+        "heading": "The piece",
+        "facts": facts_of(score),
+    }
+    write_whole(path, takes_page(heading, [take]).encode())
+
+
+def facts_of(score):
+    """A line of what there is: notes, range, metre, tempo, length."""
+    if not len(score):
+        return "no notes"
+    tonal = score.notes["pitch"][~score.is_drum_note()]
+    spans = (
+        f"{pitch_name(int(tonal.min()))} to {pitch_name(int(tonal.max()))}, "
+        if len(tonal)
+        else ""
+    )
+    bars = len(score.bar_ticks()) - 1
+    return (
+        f"{len(score)} notes in {bars} bars of {score.metre}, {spans}{score.qpm:.0f} "
+        f"quarters a minute, {score.length_seconds:.0f} s"
+    )
+
+
+def page_sounds(renderings):
+    """Each sound as mono FLAC, small enough for a page: list of bytes.
+
+    FLAC takes about half of what WAV does, and every browser plays it. Where all of them
+    together would be too much at 22,050 Hz, they are kept at 11,025.
+
+    Args:
+        renderings: list of `render.Rendering`.
+    """
+    sounds = []
+    for rate in SAMPLE_RATES:
+        sounds = [_flac(rendering, rate) for rendering in renderings]
+        if sum(map(len, sounds)) <= LARGEST_SOUND:
+            break
+    return sounds
+
+
+def _flac(rendering, rate):
+    import soundfile
+
+    samples = np.asarray(rendering.waveform, dtype=np.float32)
+    mono = (
+        samples.mean(axis=1, keepdims=True) if samples.ndim == 2 else samples[:, None]
+    )
+    wave = resample(Waveform(mono, rendering.sample_rate), rate)
+    buffer = io.BytesIO()
+    samples = np.clip(wave.samples[:, 0], -1, 1)
+    soundfile.write(buffer, samples, rate, format="FLAC", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def _card(number, *, score, sound, heading, facts="", warnings=(), command=""):
+    told = "".join(f'<p class="warning">{escape(text)}</p>' for text in warnings)
+    again = (
+        f"<p class='soft'>Again: <code>{escape(command)}</code></p>" if command else ""
+    )
+    label = escape(f"{heading}, to hear")
+    address = data_address("audio/flac", sound)
+    return (
+        f'<section class="card" id="take{number + 1}"><div class="take-head">'
+        f'<h2>{escape(heading)}</h2><p class="soft">{escape(facts)}</p></div>'
+        f"{roll_svg(score, heading)}"
+        f'<audio controls preload="metadata" src="{address}" aria-label="{label}">'
+        f"</audio>{_legend(score)}{told}{again}</section>"
+    )
+
+
+def roll_svg(score, title=""):
+    """A score as a piano roll in SVG, in a box that scrolls, with a playhead.
+
+    Each track has a colour and a shape of its own. The box holds, as JSON, where the
+    playhead is when: (second, x) at each change of tempo.
+
+    Returns:
+        str of HTML.
+    """
+    notes, lines = score.notes, score.bar_ticks()
+    end = int(lines[-1])
+    beats = end / score.ticks_per_quarter
+    wide = float(np.clip(beats * POINTS_A_BEAT, LEAST_WIDTH, MOST_WIDTH))
+    low, high = _span(notes)
+    row = float(np.clip(260 / (high - low + 1), 3, 10))
+    tall = row * (high - low + 1)
+
+    def x(tick):
+        return round(LEFT + wide * float(tick) / max(end, 1), 2)
+
+    def y(pitch):
+        return round(TOP + (high - int(pitch)) * row, 2)
+
+    width, height = LEFT + wide + 6, TOP + tall + BELOW
+    parts = [
+        f'<rect class="black" x="{LEFT}" y="{y(p)}" width="{wide:.2f}" height="{row:.2f}"/>'
+        for p in range(low, high + 1)
+        if p % 12 in BLACK_KEYS
+    ]
+    parts += [
+        f'<text x="{LEFT - 5}" y="{y(p) + row:.1f}" text-anchor="end">{pitch_name(p)}</text>'
+        for p in range(low, high + 1)
+        if p % 12 == 0
+    ]
+    every = next(n for n in (1, 2, 4, 8, 16, 32, 10**9) if len(lines) / n <= 40)
+    for number, tick in enumerate(lines.tolist()):
+        parts.append(
+            f'<line class="bar" x1="{x(tick)}" x2="{x(tick)}" y1="{TOP}" '
+            f'y2="{TOP + tall:.2f}"/>'
+        )
+        if number % every == 0 and number < len(lines) - 1:
+            at = f'x="{x(tick) + 3}" y="{height - 5:.1f}"'
+            parts.append(f"<text {at}>{number + 1}</text>")
+    for note in notes:
+        parts.append(_note(note, x, y, row))
+    head = f'y1="{TOP}" y2="{TOP + tall:.2f}" x1="{LEFT}" x2="{LEFT}"'
+    parts.append(f'<line class="head" {head}/>')
+    ticks = sorted({0, end, *(t.tick for t in score.tempos if t.tick < end)})
+    knots = [[round(float(score.seconds_at(tick)), 4), x(tick)] for tick in ticks]
+    label = escape(f"Piano roll of {title}: {facts_of(score)}")
+    return (
+        f'<div class="roll" tabindex="0" role="region" aria-label="{label}" '
+        f'data-width="{width:.2f}" data-knots="{escape(json.dumps(knots))}">'
+        f'<svg viewBox="0 0 {width:.2f} {height:.2f}" style="width:100%;'
+        f'min-width:{width:.0f}px" aria-hidden="true">{"".join(parts)}'
+        "</svg></div>"
+    )
+
+
+def _note(note, x, y, row):
+    track, start = int(note["track"]), int(note["start"])
+    first = x(start)
+    wide = max(x(start + int(note["duration"])) - first - 0.8, 1.2)
+    return _shape(track, first, y(note["pitch"]) + 0.4, wide, row - 0.8)
+
+
+def _shape(track, x, y, wide, tall):
+    shape = SHAPES[track % len(SHAPES)]
+    if shape == "low":
+        y, tall = y + 0.5 * tall, 0.5 * tall
+    return (
+        f'<rect class="n{track % COLOURS} {shape}" x="{x:.2f}" y="{y:.2f}" '
+        f'width="{wide:.2f}" height="{tall:.2f}" rx="{min(2, tall / 4):.1f}"/>'
+    )
+
+
+def _legend(score):
+    playing = sorted(set(score.notes["track"].tolist()))
+    if len(playing) < 2:
+        return ""
+    items = []
+    for number in playing:
+        track = score.tracks[number]
+        name = track.name or ("drums" if track.is_drum else f"track {number + 1}")
+        sample = _shape(number, 1, 1, 28, 10)
+        items.append(
+            f'<li><svg viewBox="0 0 30 12" aria-hidden="true">{sample}</svg>'
+            f"{escape(name)}</li>"
+        )
+    return f'<ul class="key voices">{"".join(items)}</ul>'
+
+
+def _span(notes):
+    if not len(notes):
+        return 60, 72
+    low, high = int(notes["pitch"].min()) - 1, int(notes["pitch"].max()) + 1
+    middle = (low + high) // 2
+    return max(0, min(low, middle - 7)), min(127, max(high, middle + 7))
