@@ -85,6 +85,11 @@ class Sheet:
         if not self.passable[0][self.state]:
             raise ValueError("The grammar knows no way through what is given.")
 
+    def with_blanks(self, blank):
+        """The ids (T,) that are given, `blank` where more than one may stand."""
+        may = self.may_stand
+        return np.where(may.sum(axis=1) == 1, may.argmax(axis=1), blank)
+
     def places(self, rows):
         return np.tile([0, self.state], (rows, 1))
 

@@ -76,7 +76,7 @@ def decode_speed(blocks=3, new=NEW, work=(P4, P5), batches=(1, 16)):
     rows = []
     for task in work:
         if task["model"] == "lstm":
-            turns = _turns(("numpy", "predict"), task, blocks, 1, new)
+            (turns,) = _turns(("numpy", "predict"), task, blocks, (1,), new)
             rows.append(_row("P5", task, "predict", 300.0, 1, turns))
             continue
         python = os.environ.get("ETUDE_PEER_PYTHON", sys.executable)
@@ -86,30 +86,31 @@ def decode_speed(blocks=3, new=NEW, work=(P4, P5), batches=(1, 16)):
                 "have: pip install torch transformers, or name an interpreter that has "
                 "them in ETUDE_PEER_PYTHON."
             )
-        for batch in batches:
-            turns = _turns(("numpy", *PEERS), task, blocks, batch, new)
-            speeds = turns[0]
-            peer = max(PEERS, key=lambda kind: statistics.median(speeds[kind]))
+        tournament = _turns(("numpy", *PEERS), task, blocks, batches, new)
+        for batch, turns in zip(batches, tournament, strict=True):
+            median = {kind: statistics.median(turns[0][kind]) for kind in PEERS}
+            peer = max(PEERS, key=median.get)
             rows.append(_row("P4", task, peer, 3.0, batch, turns))
     return rows
 
 
-def _turns(kinds, task, blocks, batch, new):
-    """(kind -> tokens a second of each turn, kind -> facts, GB/s of a copy)."""
+def _turns(kinds, task, blocks, batches, new):
+    """For each batch: (kind -> tokens a second of each turn, kind -> facts, GB/s)."""
     contestants = {}
     try:
         for kind in kinds:
             contestants[kind] = Writer(kind, task)
-        speeds, copied = {kind: [] for kind in kinds}, []
-        for _ in range(blocks):
-            copied.append(copy_bandwidth())
-            for kind, contestant in contestants.items():
-                turn = contestant.write(
-                    batch, HABIT_TOKENS if kind == "predict" else new
-                )
-                speeds[kind].append(turn["tokens"] / turn["seconds"])
         facts = {kind: one.facts for kind, one in contestants.items()}
-        return speeds, facts, statistics.median(copied)
+        results = []
+        for batch in batches:
+            speeds, copied = {kind: [] for kind in kinds}, []
+            for _ in range(blocks):
+                copied.append(copy_bandwidth())
+                for kind, one in contestants.items():
+                    turn = one.write(batch, HABIT_TOKENS if kind == "predict" else new)
+                    speeds[kind].append(turn["tokens"] / turn["seconds"])
+            results.append((speeds, facts, statistics.median(copied)))
+        return results
     finally:
         for contestant in contestants.values():
             contestant.close()

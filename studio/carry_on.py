@@ -1,7 +1,8 @@
 """Going on where a piece of music stops: what is given stays, more comes behind it.
 
 Several takes are drawn, and the one is kept that the model most expects to end where
-it ends, as `compose` does; of these, one whose last note is held for a beat.
+it ends, as `compose` does; of these, one whose last note is held for a beat, on the
+tonic if that is nearly as expected.
 """
 
 from dataclasses import dataclass, replace
@@ -10,11 +11,11 @@ import numpy as np
 
 from audio_models import FILLERS
 from audio_models.particles import fill
-from audio_models.player import Player
 from audio_models.request import IMPOSSIBLE
 from data_pipelines.measures import key_name, likely_key
 from data_pipelines.score import Tempo, notes_array
 from data_pipelines.tokenizers import tokenizer_from_spec
+from studio.guided import notes_among, player_of
 from studio.lines import (
     LINE_TOKENS,
     Grid,
@@ -33,6 +34,7 @@ from studio.lines import (
 DEFAULT_BARS = 8
 MOST_BARS = 256
 TAKES = 8
+CADENCE_WORTH = 3.0  # nats that an ending on the tonic may be less expected
 OPTION_NAMES = {"qpm": "tempo"}  # as people say it
 
 
@@ -155,9 +157,7 @@ def carry_on(bundle, score, wish):
         line = metre.tick - (metre.tick - begins) // bar * bar
         metres = (*metres, replace(metre, tick=line))
     longer = replace(score, notes=whole, tempos=tempos, metres=metres)
-    key = key_name(*likely_key(score))
-    if score.keys:
-        key = key_name(score.keys[-1].sharps, score.keys[-1].is_minor)
+    key = key_name(*_key_onward(score))
     return Continued(longer, begins, bars, key, end, nats, tuple(told))
 
 
@@ -236,9 +236,10 @@ def _lines_on(bundle, tokenizer, score, wish, bars):
         compass=compass,
     )
     takes = fill(
-        Player(bundle.architecture, bundle.weights),
+        player_of(bundle, table.prefix, table.sheet, spare=1),
         table.prefix,
         table.sheet,
+        among=notes_among(bundle, tokenizer),
         particles=wish.takes,
         seed=wish.seed,
         temperature=wish.temperature,
@@ -248,7 +249,13 @@ def _lines_on(bundle, tokenizer, score, wish, bars):
     )
     count = len(voices.tracks)
     row, steps = choose_end(
-        takes, tokenizer, count, last - free - grid.bar, last - free, grid.beat
+        takes,
+        tokenizer,
+        count,
+        last - free - grid.bar,
+        last - free,
+        grid.beat,
+        _tonic(score),
     )
     places = steps * count
     end = takes.end_log_probability[row, places]
@@ -260,36 +267,55 @@ def _lines_on(bundle, tokenizer, score, wish, bars):
     return notes, begins, _probability(end), float(nats), told
 
 
-def choose_end(takes, tokenizer, count, after, until, beat):
+def choose_end(takes, tokenizer, count, after, until, beat, tonic=None):
     """Which take to keep, and where to end it.
 
     Args:
         takes: `particles.Filled`, ``count`` tokens a step.
         after, until: int steps; the end lies in ``after < step <= until``.
         beat: int, how many steps the last note of the first voice should be held.
+        tonic: int or None, the pitch class on which the last voice should end.
 
     Returns:
-        (int, int): the row, and how many of its steps to keep. Among the ends at which
-        the note is held, and failing that among all, the one that is most expected.
+        (int, int): the row, and how many of its steps to keep: the most expected end
+        at which the note is held. One on the tonic is taken if it is at most
+        `CADENCE_WORTH` nats less expected; where no end is held, any other.
     """
-    top = takes.ids[:, ::count]  # (takes, steps), the first voice
-    step = np.arange(top.shape[1] + 1)
-    is_change = top != tokenizer.hold
-    latest = np.maximum.accumulate(np.where(is_change, step[:-1], -1), axis=1)
-    sounds = tokenizer.is_note(np.take_along_axis(top, np.maximum(latest, 0), axis=1))
-    held = np.where(sounds & (latest >= 0), step[1:] - latest, 0)  # at each step's end
-    worth = takes.end_log_probability[:, ::count]  # an end before each step
-    worth = worth[:, 1 : held.shape[1]]
-    held, ends = held[:, : worth.shape[1]], step[1 : worth.shape[1] + 1]
-    in_bar = (ends > after) & (ends <= until)
+    worth = takes.end_log_probability[:, ::count][:, 1:]  # an end before each step
+    ends = np.arange(1, worth.shape[1] + 1)
+    held, _ = _sounding(tokenizer, takes.ids[:, ::count])
+    _, pitch = _sounding(tokenizer, takes.ids[:, count - 1 :: count])
+    held, pitch = held[:, : len(ends)], pitch[:, : len(ends)]
+    possible = (ends > after) & (ends <= until) & (worth > IMPOSSIBLE / 2)
     for enough in (beat, 1, 0):
-        may = in_bar & (held >= enough) & (worth > IMPOSSIBLE / 2)
-        if may.any():
-            row, place = np.unravel_index(
-                int(np.where(may, worth, -np.inf).argmax()), worth.shape
-            )
-            return int(row), int(ends[place])
+        may = possible & (held >= enough)
+        if not may.any():
+            continue
+        if tonic is not None and enough:
+            near = worth >= worth[may].max() - CADENCE_WORTH
+            home = may & near & (pitch >= 0) & (pitch % 12 == tonic)
+            may = home if home.any() else may
+        best = np.where(may, worth, -np.inf)
+        row, place = np.unravel_index(int(best.argmax()), best.shape)
+        return int(row), int(ends[place])
     return 0, int(until)
+
+
+def _sounding(tokenizer, cells):
+    """For how many steps the note has sounded at each step's end, and its pitch.
+
+    Args:
+        cells: int array (K, steps), one voice.
+
+    Returns:
+        two int arrays (K, steps): 0 and -1 where nothing new sounds.
+    """
+    step = np.arange(cells.shape[1])
+    latest = np.maximum.accumulate(np.where(cells != tokenizer.hold, step, -1), axis=1)
+    last = np.take_along_axis(cells, np.maximum(latest, 0), axis=1)
+    sounds = tokenizer.is_note(last) & (latest >= 0)
+    first = tokenizer.vocabulary.ids("pitch")[0]
+    return np.where(sounds, step + 1 - latest, 0), np.where(sounds, last - first, -1)
 
 
 def _told_of_lines(tokenizer, score, voices, grid):
@@ -309,6 +335,19 @@ def _told_of_lines(tokenizer, score, voices, grid):
             f"The model knows no metre {grid.metre}: it goes on without being told one."
         )
     return told
+
+
+def _key_onward(score):
+    """The key in which a score goes on: the last that it names, or the likely one."""
+    if score.keys:
+        return score.keys[-1].sharps, score.keys[-1].is_minor
+    return likely_key(score)
+
+
+def _tonic(score):
+    """The pitch class of its tonic: G major 7, B minor 11."""
+    sharps, is_minor = _key_onward(score)
+    return (7 * sharps + 9 * is_minor) % 12
 
 
 def _probability(log_probability):

@@ -10,11 +10,11 @@ from audio_models.bundle import save_bundle
 from audio_models.counted import MOST_GRAMS, count
 from audio_models.ngram import SMOOTHINGS, NGram
 from studio.errors import WrongUsage
+from studio.facts import figures
 from studio.floors import count_notes, held_out_pieces, is_held_out, measure_floors
 from studio.recipes import RECIPES
 from studio.train import (
     clear_run,
-    figures,
     finished,
     keep_report,
     prepare_run_folder,

@@ -43,18 +43,17 @@ class Drawn:
         return self.nats / max(1, self.notes)
 
 
-def player_of(bundle, prefix, sheet, *, ends=True):
+def player_of(bundle, prefix, sheet, *, ends=True, spare=0):
     """A `Player` of a bundle; one that hears ahead is told what a sheet gives.
 
     Args:
         prefix: int array (P,), BOS and the metre first.
-        sheet: `particles.Sheet`. ends: bool, whether the music ends where it does.
+        sheet: `particles.Sheet`. ends: bool, whether the music ends where it does;
+        ``spare``, how many steps of it lie behind that end.
     """
     if not is_guided(bundle):
         return Player(bundle.architecture, bundle.weights)
-    may = sheet.may_stand
-    ids = np.where(may.sum(axis=1) == 1, may.argmax(axis=1), BLANK)
-    ids = np.concatenate([prefix, ids])
+    ids = np.concatenate([prefix, sheet.with_blanks(BLANK)])
     voices = bundle.architecture.num_voices
     steps = (len(ids) - 2 - (ids[-1] == EOS)) // voices
     return InformedPlayer(
@@ -62,8 +61,15 @@ def player_of(bundle, prefix, sheet, *, ends=True):
         bundle.weights,
         ids[:2],
         ids[2 : 2 + steps * voices].reshape(-1, voices),
-        steps if ends else 0,
+        steps - spare if ends else 0,
     )
+
+
+def notes_among(bundle, tokenizer):
+    """Which tokens temperature and filters are minded among: notes, or all (None)."""
+    if not is_guided(bundle):
+        return None
+    return tokenizer.is_note(np.arange(tokenizer.vocab_size))
 
 
 def filled(bundle, tokenizer, metre, tokens, wish, *, allowed=None, note_bias=0.0):

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from audio_models.particles import MOST_PARTICLES, fill
-from audio_models.player import Player
 from data_pipelines.tokenizers import tokenizer_from_spec
 from studio.carry_on import check_reads_onward, place_notes
+from studio.guided import notes_among, player_of
 from studio.lines import (
     Grid,
     compass_of,
@@ -233,9 +233,10 @@ def write_table(bundle, table, gap):
         `particles.Filled`, of the tokens along ``table.sheet``.
     """
     return fill(
-        Player(bundle.architecture, bundle.weights),
+        player_of(bundle, table.prefix, table.sheet, ends=table.may_end),
         table.prefix,
         table.sheet,
+        among=notes_among(bundle, tokenizer_from_spec(bundle.vocabulary)),
         particles=gap.particles,
         seed=gap.seed,
         temperature=gap.temperature,

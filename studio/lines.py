@@ -164,9 +164,14 @@ class Table:
 
     def with_blanks(self, blank):
         """All the ids (T,), with `blank` where more than one token may stand."""
-        may = self.sheet.may_stand
-        ids = np.where(may.sum(axis=1) == 1, may.argmax(axis=1), blank)
+        ids = self.sheet.with_blanks(blank)
         return np.concatenate([self.prefix, ids]).astype(np.int32)
+
+    @property
+    def may_end(self):
+        """Whether the music ends where the table does."""
+        last = self.sheet.may_stand[-1]
+        return bool(last[EOS]) and last.sum() == 1
 
 
 def octave_of(bundle, tokenizer, lines, grid):

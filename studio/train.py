@@ -8,7 +8,6 @@ import shlex
 import shutil
 import sys
 import time
-from collections import Counter
 from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
@@ -23,14 +22,13 @@ from data_pipelines.datasets import Feed
 from data_pipelines.files import write_whole
 from data_pipelines.measures import repeated_bars
 from data_pipelines.midi import midi_bytes
-from data_pipelines.tokenizers.melody import METRES
 from data_pipelines.windows import Augmentation
-from studio.compose import UNNAMED_METRE, compose
+from studio.compose import compose
 from studio.curves import EventFile, draw_loss_curve
 from studio.errors import Interrupted, MachineFailed, NothingUsable, WrongUsage
+from studio.facts import figures
 from studio.floors import (
     held_out_pieces,
-    is_held_out,
     measure_floors,
     nats_per_note,
     window_of,
@@ -357,33 +355,3 @@ def keep_report(dataset, run_folder):
     """Put the report of what was read beside the run."""
     report = (dataset.folder / "report.jsonl").read_bytes()
     write_file(run_folder / "report.jsonl", report)
-
-
-def figures(dataset, recipe_name, plan, sources, command, floors):
-    """What a bundle tells about where it comes from, as JSON."""
-    music, cost = dataset.manifest["music"], dataset.manifest["cost"]
-    metres = Counter()
-    for metre, count in music["metres"].items():
-        metres[metre if metre in METRES else UNNAMED_METRE] += count
-    repeated = music["repeated_bars"] / max(1, music["counted_bars"])
-    return {
-        "recipe": recipe_name,
-        "plan": asdict(plan),
-        "sources": sources,
-        "command": command,
-        "pieces": {name: split["pieces"] for name, split in dataset.counts.items()},
-        "notes": cost["notes"],
-        "notes_lost": cost["lost"],
-        "metres": dict(metres.most_common()),
-        "repeated_bars": {"data": round(repeated, 4)},
-        "keys": music["keys"],
-        "usual_qpm": {
-            metre: min(400.0, max(20.0, usual["median"]))
-            for metre, usual in music["qpm"].items()
-            if metre in metres and usual["pieces"] >= 0.5 * metres[metre]
-        },
-        "held_out": {"is_held_out": is_held_out(dataset), **asdict(floors)},
-        "versions": {
-            name: metadata.version(name) for name in ("etude", "keras", "numpy")
-        },
-    }

@@ -246,6 +246,19 @@ def test_a_grid_has_its_bar_lines_where_the_metre_has_them():
     assert grid.step(700) == 12 and grid.tick(13) == 820
 
 
+def test_an_end_on_the_tonic_is_kept_if_it_is_nearly_as_expected():
+    tokenizer = MelodyTokenizer()
+    pitch, hold = tokenizer.vocabulary.ids("pitch"), tokenizer.hold
+    ids = np.array([[pitch[67], hold, hold], [pitch[64], hold, hold]])  # G; E
+    worth = np.full((2, 3), IMPOSSIBLE)
+    worth[:, 2] = -1.5, -0.5  # before step 2
+    takes = Filled(ids, np.full(2, 0.5), np.zeros((2, 3)), worth, 0)
+    assert choose_end(takes, tokenizer, 1, 0, 2, beat=2) == (1, 2)
+    assert choose_end(takes, tokenizer, 1, 0, 2, beat=2, tonic=7) == (0, 2)
+    worth[0, 2] = -9.0  # too unlikely an end
+    assert choose_end(takes, tokenizer, 1, 0, 2, beat=2, tonic=7) == (1, 2)
+
+
 @pytest.mark.parametrize(
     ("wish", "message"),
     [
