@@ -28,9 +28,16 @@ import numpy as np
 from audio_models import numpy_ops
 from audio_models.numpy_ops import log_softmax
 from audio_models.request import EOS, IMPOSSIBLE, PAD
-from audio_models.sampling import draw, keep_allowed, sharpen_among
+from audio_models.sampling import (
+    draw,
+    keep_allowed,
+    lower_repeated,
+    seen_tokens,
+    sharpen_among,
+)
 
 MOST_PARTICLES = 4096
+RECENT = 64  # tokens back that are looked at for repetitions
 POOR = 0.5  # fewer particles than this share that count: time to copy the heavy ones
 
 
@@ -229,6 +236,8 @@ def fill(
     temperature=1.0,
     top_k=None,
     top_p=1.0,
+    min_p=0.0,
+    repetition=1.0,
     among=None,
     bias=None,
     copies=True,
@@ -244,8 +253,11 @@ def fill(
         temperature: float, at least 0.
         top_k: int or None.
         top_p: float in (0, 1].
-        among: bool array (V,) or None: temperature, top-k and top-p are minded among
-            these tokens alone, see `sampling.sharpen_among`.
+        min_p: float in [0, 1].
+        repetition: float above 0, see `request.Request`; of the tokens of `among`, and
+            of those that were written.
+        among: bool array (V,) or None: the filters are minded among these tokens
+            alone, see `sampling.sharpen_among`.
         bias: float array (V,) or None, added to the logits that are drawn from.
         copies: bool, whether heavy particles are copied in the place of light ones;
             False leaves each alone: independent takes.
@@ -289,16 +301,18 @@ def fill(
         drawn = may.argmax(axis=1).astype(np.int32)
         if (may.sum(axis=1) > 1).any():
             uniform = np.array([r.random(dtype=np.float32) for r in random])
-            kept_logits = keep_allowed(numpy_ops, logits, may)
-            if bias is not None:
-                kept_logits = keep_allowed(numpy_ops, logits + bias, may)
-            if among is None:
-                drawn = draw(numpy_ops, kept_logits, uniform, temperature, top_k, top_p)
-            else:
-                sharp = sharpen_among(
-                    numpy_ops, kept_logits, among, temperature, top_k, top_p
-                )
-                drawn = draw(numpy_ops, sharp, uniform)
+            wished = logits if bias is None else logits + bias
+            if repetition != 1 and columns:
+                recent = np.stack([ids for ids, _, _ in columns[-RECENT:]], axis=1)
+                seen = seen_tokens(numpy_ops, recent, may.shape[1])
+                seen = seen if among is None else seen & among
+                wished = lower_repeated(numpy_ops, wished, seen, repetition)
+            wished = keep_allowed(numpy_ops, wished, may)
+            settings = (temperature, top_k, top_p, min_p)
+            if among is not None:
+                wished = sharpen_among(numpy_ops, wished, among, *settings)
+                settings = ()
+            drawn = draw(numpy_ops, wished, uniform, *settings)
         end = np.where(path.may_end(places) & ~over, every[:, EOS], IMPOSSIBLE)
         columns.append((drawn, np.where(over, 0.0, every[row, drawn]), end))
         places = np.where(over[:, None], places, path.after(places, drawn))

@@ -259,7 +259,9 @@ def draw_next(ops, logits, allowed, recent, uniform, filters, tables):
     )
 
 
-def sharpen_among(ops, logits, marked, temperature=1.0, top_k=None, top_p=1.0):
+def sharpen_among(
+    ops, logits, marked, temperature=1.0, top_k=None, top_p=1.0, min_p=0.0
+):
     """Filter which of the marked tokens comes, and leave when one comes as it is.
 
     On a grid most tokens prolong what there is. Cooled or cut as a whole, a distribution
@@ -269,7 +271,7 @@ def sharpen_among(ops, logits, marked, temperature=1.0, top_k=None, top_p=1.0):
         ops: array namespace.
         logits: float array (B, V).
         marked: bool array (V,), such as the tokens that strike a note.
-        temperature, top_k, top_p: as for `draw`, among the marked tokens alone.
+        temperature, top_k, top_p, min_p: as for `draw`, among the marked tokens alone.
 
     Returns:
         float array (B, V), log-probabilities: the marked tokens together have the mass
@@ -282,5 +284,6 @@ def sharpen_among(ops, logits, marked, temperature=1.0, top_k=None, top_p=1.0):
     inside = ops.where(marked, (among - top) / max(temperature, COLDEST), FORBIDDEN)
     if top_k is not None:
         inside = keep_top_k(ops, inside, top_k)
-    inside = ops.log_softmax(keep_top_p(ops, inside, top_p), axis=-1) + mass
+    inside = keep_min_p(ops, keep_top_p(ops, inside, top_p), min_p)
+    inside = ops.log_softmax(inside, axis=-1) + mass
     return ops.where(marked, ops.maximum(inside, FORBIDDEN), nats)

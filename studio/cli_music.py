@@ -38,6 +38,12 @@ def compose(
             help="Leave out what is less likely than this times the likeliest."
         ),
     ] = 0.0,
+    repetition: Annotated[
+        float,
+        typer.Option(
+            help="Divide the odds of notes that just were by this; 1: do not."
+        ),
+    ] = 1.0,
     density: Annotated[
         float | None, typer.Option(help="Notes a bar in each voice, about.")
     ] = None,
@@ -85,6 +91,7 @@ def compose(
             "top_p": top_p,
             "top_k": top_k,
             "min_p": min_p,
+            "repetition": repetition,
             "density": density,
             "pitch_range": range_,
             "metre": metre,

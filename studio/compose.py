@@ -116,6 +116,8 @@ def _compose_line(bundle, tokenizer, wish, metre):
             top_k=wish.top_k,
             top_p=wish.top_p,
             min_p=wish.min_p,
+            repetition=wish.repetition,
+            repetition_of=tokenizer.is_note(np.arange(tokenizer.vocab_size)),
             allowed_tokens=allowed,
             bias=bias,
             seed=wish.seed,

@@ -52,6 +52,8 @@ def compose_freely(bundle, tokenizer, wish, metre):
         top_k=wish.top_k,
         top_p=wish.top_p,
         min_p=wish.min_p,
+        repetition=wish.repetition,
+        repetition_of=tokenizer.is_note(np.arange(tokenizer.vocab_size)),
         allowed_tokens=tokens_of_key_and_range(tokenizer, wish),
         seed=wish.seed,
     )

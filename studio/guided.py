@@ -20,6 +20,7 @@ from studio.wish import parse_key, parse_range, scale_of
 # The first voice's tokens of an upbeat, in sixteenths, where one is usual.
 UPBEATS = {"4/4": 4, "2/2": 4, "3/4": 4, "2/4": 2, "6/8": 2, "9/8": 2, "12/8": 2}
 UPBEAT_SHARE = {"melody": 0.4, "chorale": 0.5}  # of pieces begin with one
+EXPECTED_END = 0.2  # the least probability of an end that sounds like one
 ROUNDS = 4  # how often the density of notes is set anew
 BELOW = {"Alto": 7, "Tenor": 14, "Bass": 24}  # semitones under the range of the top
 
@@ -79,7 +80,7 @@ def filled(bundle, tokenizer, metre, tokens, wish, *, allowed=None, note_bias=0.
         bundle: `Bundle` of an `AnticipationLSTM`.
         metre: str or None, as the vocabulary names it.
         tokens: int array (steps, voices), `BLANK` where one is to be found.
-        wish: has ``temperature``, ``top_k``, ``top_p``, ``takes`` and ``seed``.
+        wish: `studio.wish.Wish`.
         allowed: bool array (voices, V) or None, what each voice may be given.
         note_bias: float, added to the logit of every note: more of them, or fewer.
 
@@ -107,6 +108,8 @@ def filled(bundle, tokenizer, metre, tokens, wish, *, allowed=None, note_bias=0.
         temperature=wish.temperature,
         top_k=wish.top_k,
         top_p=wish.top_p,
+        min_p=wish.min_p,
+        repetition=wish.repetition,
         among=is_note,
         bias=note_bias * is_note if note_bias else None,
         copies=False,
@@ -202,12 +205,14 @@ def _badness(tokenizer, take, wish, typical, voices):
     final = score.notes[last == last.max()]
     lowest = final[final["pitch"].argmin()]  # of a melody its last note, else the bass
     tonic = scale_of(*(parse_key(wish.key) if wish.key else key))[1]
-    ends = (lowest["pitch"] % 12 == tonic) + (
-        lowest["duration"] >= score.ticks_per_quarter
+    ends = (
+        int(lowest["pitch"] % 12 == tonic)
+        + int(lowest["duration"] >= score.ticks_per_quarter)
+        + int(take.end_probability >= EXPECTED_END)
     )
     sparse = 0.0
     if wish.density is not None:  # to the nearest fifth
         ratio = take.notes / (wish.bars * voices * wish.density)
         sparse = abs(round(5 * float(np.log(max(ratio, 1e-3)))))
     surprise = take.nats_per_note - (typical or take.nats_per_note)
-    return (int(is_other), sparse, 2 - int(ends), abs(surprise))
+    return (int(is_other), sparse, 3 - ends, abs(surprise))

@@ -8,6 +8,9 @@ SOURCES = {
     "transcribed by Ray Davies, John Chambers, Bob Puckette, John Walsh and others",
     "airdsAirs": "Aird's Selection of Airs (1782-1801), a public-domain print, "
     "transcribed by Jack Campin (www.campin.me.uk)",
+    "bach": "J. S. Bach's chorales in four parts and some cantata movements, "
+    "public-domain music, encoded by Margaret Greentree and others and carried by "
+    "music21 with their permission; none of their files is in this bundle",
 }
 
 

@@ -28,7 +28,8 @@ class Wish:
 
     Args:
         bars: int, how long. seconds: float or None, how long instead.
-        seed: int. temperature, top_k, top_p, min_p: as for `audio_models.request`.
+        seed: int. temperature, top_k, top_p, min_p, repetition: as for
+            `audio_models.request.Request`.
         metre: str, as "6/8". key: str, as "D", "F# minor", "Bbm".
         qpm: float, quarter notes a minute. program: int, General MIDI.
         density: float, notes a bar in each voice.
@@ -42,6 +43,7 @@ class Wish:
     top_k: int | None = None
     top_p: float = 0.95
     min_p: float = 0.0
+    repetition: float = 1.0
     metre: str | None = None
     qpm: float | None = None
     program: int | None = None
@@ -76,6 +78,7 @@ def check_wish(wish):
         "seed": (0, 2**63 - 1),
         "top_k": (1, 65_536),
         "min_p": (0, 1),
+        "repetition": (0.1, 10),
         "qpm": (20, 400),
         "program": (0, 127),
         "density": (0.1, 48),

@@ -20,7 +20,13 @@ from studio.outputs import (
 )
 
 DEFAULT_FOLDER = Path("out")
-COMPOSE_DEFAULTS = {"bars": 16, "temperature": 0.9, "top_p": 0.95, "min_p": 0.0}
+COMPOSE_DEFAULTS = {
+    "bars": 16,
+    "temperature": 0.9,
+    "top_p": 0.95,
+    "min_p": 0.0,
+    "repetition": 1.0,
+}
 
 
 def compose(*, model, wish, outputs, engine, soundfont, as_json, count=1, rank=False):
