@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from audio_models import numpy_ops
+from audio_models.player import batch_axes, take_rows
 from audio_models.request import EOS, IMPOSSIBLE, Generated
 from audio_models.sampling import (
     followed_by,
@@ -71,36 +72,6 @@ def beam_search(player, request, *, width=4, length_penalty=0.0):
             break
         search.step()
     return search.best()
-
-
-def batch_axes(start):
-    """Along which axis of each of its arrays a state holds the rows of a batch.
-
-    It is the axis whose length changes with the batch; None where none does, as in a
-    counter that all rows share.
-
-    Args:
-        start: function of a batch size, giving a state: a sequence of arrays.
-    """
-    axes = []
-    for two, three in zip(start(2), start(3), strict=True):
-        sizes = zip(np.shape(two), np.shape(three), strict=True)
-        axes.append(next((i for i, (m, n) in enumerate(sizes) if m != n), None))
-    return axes
-
-
-def take_rows(state, rows, axes):
-    """The state of some rows of a batch, in that order, each as often as it is named.
-
-    Args:
-        state: sequence of arrays.
-        rows: int array (N,).
-        axes: as `batch_axes` gives them.
-    """
-    return tuple(
-        part if axis is None else np.take(part, rows, axis=axis)
-        for part, axis in zip(state, axes, strict=True)
-    )
 
 
 class _Search:

@@ -27,6 +27,7 @@ import numpy as np
 
 from audio_models import numpy_ops
 from audio_models.numpy_ops import log_softmax
+from audio_models.player import batch_axes, take_rows
 from audio_models.request import EOS, IMPOSSIBLE, PAD
 from audio_models.sampling import (
     draw,
@@ -273,9 +274,9 @@ def fill(
             f"`particles` must be in 1..{MOST_PARTICLES}. Received: {particles}"
         )
     logits, state = read(player, prefix)
-    pick = row_picker(player)
+    axes = batch_axes(player.start)
     first = np.zeros(particles, dtype=np.int64)
-    logits, state = logits[first], pick(state, first)
+    logits, state = logits[first], take_rows(state, first, axes)
     random = [np.random.default_rng([seed, row]) for row in range(particles)]
     choice = np.random.default_rng([seed, particles, 1])
     places, row = path.places(particles), np.arange(particles)
@@ -294,7 +295,7 @@ def fill(
         if copies and path.may_copy(t) and _is_poor(weight):
             kept = _resampled(weight, choice.random())
             columns = [tuple(part[kept] for part in column) for column in columns]
-            logits, state = logits[kept], pick(state, kept)
+            logits, state = logits[kept], take_rows(state, kept, axes)
             places, may, every = places[kept], may[kept], every[kept]
             weight = np.zeros(particles)
         may[~may.any(axis=1), PAD] = True  # lost: it is worth nothing any more
@@ -340,26 +341,6 @@ def read(player, prefix):
     for token in prefix[-reach:]:
         logits, state = player.step(np.array([token]), state)
     return logits, state
-
-
-def row_picker(player):
-    """A function of (state, rows) that gives the state of these rows.
-
-    Which axis of each array counts rows is seen by comparing two beginnings.
-    """
-    two, three = player.start(2), player.start(3)
-    return lambda state, rows: _picked(state, rows, two, three)
-
-
-def _picked(state, rows, two, three):
-    if isinstance(state, (tuple, list)):
-        parts = zip(state, two, three, strict=True)
-        return tuple(_picked(part, rows, a, b) for part, a, b in parts)
-    if state is None or np.ndim(state) == 0:
-        return state
-    sizes = zip(np.shape(two), np.shape(three), strict=True)
-    axes = [axis for axis, (a, b) in enumerate(sizes) if a != b]
-    return np.take(state, rows, axis=axes[0]) if axes else state
 
 
 def _log_mass(log_probability, may):

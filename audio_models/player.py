@@ -86,6 +86,36 @@ class InformedPlayer(Player):
         )
 
 
+def batch_axes(start):
+    """Along which axis of each of its arrays a state holds the rows of a batch.
+
+    It is the axis whose length changes with the batch; None where none does, as in a
+    counter that all rows share.
+
+    Args:
+        start: function of a batch size, giving a state: a sequence of arrays.
+    """
+    axes = []
+    for two, three in zip(start(2), start(3), strict=True):
+        sizes = zip(np.shape(two), np.shape(three), strict=True)
+        axes.append(next((i for i, (m, n) in enumerate(sizes) if m != n), None))
+    return axes
+
+
+def take_rows(state, rows, axes):
+    """The state of some rows of a batch, in that order, each as often as it is named.
+
+    Args:
+        state: sequence of arrays.
+        rows: int array (N,).
+        axes: as `batch_axes` gives them.
+    """
+    return tuple(
+        part if axis is None else np.take(part, rows, axis=axis)
+        for part, axis in zip(state, axes, strict=True)
+    )
+
+
 def generate(player, request):
     """Carry a `Request` out, one step after another.
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from audio_models import MODELS, numpy_ops
-from audio_models.beam import batch_axes, beam_search, take_rows
+from audio_models.beam import beam_search
 from audio_models.counted import count
-from audio_models.player import Player, generate
+from audio_models.player import Player, batch_axes, generate, take_rows
 from audio_models.request import EOS, IMPOSSIBLE, PAD, Request
 from data_pipelines.tokenizers.grammar import Grammar
 

@@ -9,8 +9,8 @@ import pytest
 from audio_models import MODELS, particles
 from audio_models.architecture import Weight
 from audio_models.counted import count
-from audio_models.particles import Sheet, Stretch, Timed, fill, read, row_picker
-from audio_models.player import Player
+from audio_models.particles import Sheet, Stretch, Timed, fill, read
+from audio_models.player import Player, batch_axes, take_rows
 from audio_models.request import EOS, IMPOSSIBLE, PAD
 from data_pipelines.tokenizers.grammar import Grammar
 
@@ -229,7 +229,7 @@ def test_picking_rows_of_a_state_is_stepping_those_rows_alone(name):
         _, state = player.step(np.array([token, A, B]), state)
     wanted, _ = player.step(np.array([A, B, C]), state)
     rows = np.array([2, 0, 0])
-    picked = row_picker(player)(state, rows)
+    picked = take_rows(state, rows, batch_axes(player.start))
     got, _ = player.step(np.array([C, A, A]), picked)
     np.testing.assert_allclose(got, wanted[rows], atol=1e-6)
 

@@ -297,3 +297,5 @@ def bench(*, name, peer, as_json):
             f"{row['baseline_value']:g}: ratio {row['ratio']:.2f}, "
             f"target {row['target']:g}"
         )
+        if share := row.get("extra", {}).get("of the bandwidth limit"):
+            print(f"    {share:.0%} of the memory-bandwidth limit")
