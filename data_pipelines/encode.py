@@ -14,7 +14,7 @@ import numpy as np
 
 from data_pipelines import kinship
 from data_pipelines.guard import Refused, read_file
-from data_pipelines.measures import key_name, likely_key, repeated_bars
+from data_pipelines.measures import key_in_words, repeated_bars
 from data_pipelines.tokenizers import tokenizer_from_spec
 from data_pipelines.tokenizers.melody import pick_melody
 from data_pipelines.tokenizers.sixteenths import to_steps
@@ -146,7 +146,7 @@ def score_facts(score):
         "seconds": round(score.length_seconds, 3),
         "metre": str(score.metre) if score.metres else None,
         "qpm": round(score.qpm, 3) if score.tempos else None,
-        "key": key_name(*likely_key(score)),
+        "key": key_in_words(score),
         "repeated_bars": repeated,
         "counted_bars": counted,
     }

@@ -72,6 +72,16 @@ def key_name(sharps, is_minor):
     return f"{tonic} {'minor' if is_minor else 'major'}"
 
 
+NO_KEY = "no key"  # what drums alone are in
+
+
+def key_in_words(score):
+    """The likely key of a score in words; `NO_KEY` where only drums are struck."""
+    if score.is_drum_note().all():
+        return NO_KEY
+    return key_name(*likely_key(score))
+
+
 GROOVE_PLACES = 64  # onset places in a bar, as MusDr has them
 MAJOR = (0, 2, 4, 5, 7, 9, 11)
 WIDEST_INTERVAL = 12  # semitones; wider leaps share one place at either end

@@ -76,6 +76,7 @@ def models():
 BENCHMARKS = {  # name -> the function that measures, named so that none is loaded
     "start": "studio.bench:start",
     "models": "studio.bench:models",
+    "fill": "studio.bench_fill:fill",
     "ingest": "studio.bench_ingest:ingest",
     "feed": "studio.bench_feed:feed",
     "growth": "studio.bench_feed:growth",

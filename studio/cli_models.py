@@ -18,13 +18,23 @@ def train(
     ] = Path("my.bundle"),
     corpus: Annotated[
         list[str] | None,
-        typer.Option(help="Instead of a folder: a part of music21's corpus, by name."),
+        typer.Option(
+            help="Instead of a folder: a part of music21's corpus, by name; or "
+            "drum-patterns, which Etude writes itself."
+        ),
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="For the card: whose music the folder holds, and on which terms."
+        ),
     ] = None,
     recipe: Annotated[
         str,
         typer.Option(
             help="melody-lstm, melody-transformer, chorale-voices, chorale-lstm, "
-            "performance-lstm or remi-transformer; melody-ngram and chorale-ngram count."
+            "performance-lstm, remi-transformer or drums; melody-ngram and "
+            "chorale-ngram count."
         ),
     ] = "melody-lstm",
     model: Annotated[
@@ -82,6 +92,7 @@ def train(
     training.train(
         folder=folder,
         corpus_names=corpus or [],
+        sources=source or [],
         output=output,
         recipe=recipe,
         model=model,
@@ -146,7 +157,7 @@ def bench(
     name: Annotated[
         str,
         typer.Argument(
-            help="Speed: start, ingest, feed, growth, train, decode. Quality: models, "
+            help="Speed: start, ingest, feed, growth, train, decode. Quality: models, fill, "
             "jsb-notes, geron, jsb-frames, nottingham-frames, seed-charrnn, shakespeare."
         ),
     ],

@@ -6,7 +6,7 @@ import numpy as np
 
 from audio_models.player import Player, generate
 from audio_models.request import Request
-from data_pipelines.measures import key_name, likely_key
+from data_pipelines.measures import key_in_words, key_name, likely_key
 from data_pipelines.score import Key
 from data_pipelines.tokenizers import tokenizer_from_spec
 from data_pipelines.tokenizers.melody import steps_in_bar
@@ -79,7 +79,7 @@ def compose(bundle, wish):
                 f"for one on a grid. Received: {wish.density}"
             )
         score, ids, ended, nats = compose_freely(bundle, tokenizer, wish, metre)
-        key = key_name(*likely_key(score))
+        key = key_in_words(score)
         metre = str(score.metre)
         bars = len(score.bar_ticks()) - 1
         return Composition(score, ids, metre, score.qpm, key, ended, nats, bars)

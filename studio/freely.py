@@ -10,10 +10,10 @@ import numpy as np
 
 from audio_models.player import Player, generate
 from audio_models.request import Request
-from data_pipelines.measures import likely_key
+from data_pipelines.measures import NO_KEY, likely_key
 from data_pipelines.score import Key, Tempo
 from data_pipelines.vocabulary import BOS, EOS
-from studio.wish import parse_key, parse_range, scale_of
+from studio.wish import OPTION_NAMES, parse_key, parse_range, scale_of
 
 TOKENS_A_BAR = {"chorale": 80, "performance": 120, "remi": 160, "miditok": 160}
 MOST_TOKENS = 16_384
@@ -33,8 +33,10 @@ def compose_freely(bundle, tokenizer, wish, metre):
         ``wish.bars`` bars: what began later is left out, what rang longer is cut.
 
     Raises:
-        ValueError: if a metre is asked of a model that chooses its own.
+        ValueError: if a metre is asked of a model that chooses its own, or what only
+            pitches have of one that plays drums alone.
     """
+    _check_drums(bundle, wish)
     prompt = [BOS]
     if hasattr(tokenizer, "metre_id"):
         prompt.append(tokenizer.metre_id(metre))
@@ -69,6 +71,18 @@ def compose_freely(bundle, tokenizer, wish, metre):
         float(np.exp(generated.log_probability[0, length - 1])) if len(ends) else 0.0
     )
     return _as_wished(score, wish), whole, ended, nats
+
+
+def _check_drums(bundle, wish):
+    """Raise ValueError if a model that learnt drums alone is asked for pitches."""
+    if set(bundle.facts.get("keys") or ()) != {NO_KEY}:
+        return
+    for name in ("key", "pitch_range", "program"):
+        if (value := getattr(wish, name)) is not None:
+            raise ValueError(
+                f"`{OPTION_NAMES.get(name, name)}` cannot be chosen here: this model "
+                f"plays drums alone. Received: {value!r}"
+            )
 
 
 def tokens_of_key_and_range(tokenizer, wish):
@@ -110,5 +124,7 @@ def _as_wished(score, wish):
             for track in score.tracks
         )
         score = replace(score, tracks=tracks)
+    if score.is_drum_note().all():
+        return score  # in no key
     sharps, is_minor = likely_key(score)
     return replace(score, keys=(Key(0, sharps, is_minor),))

@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from data_pipelines.cache import cache_folder
+from data_pipelines.drum_patterns import drum_pieces
 from data_pipelines.guard import FORMS_OF, Reading, Refused, gate, walk_names
 from data_pipelines.music21_corpus import READERS, read_music21_corpus
 from data_pipelines.prepare import (
@@ -19,6 +20,7 @@ from data_pipelines.prepare import (
 from data_pipelines.shards import BadDataset, is_dataset, open_dataset
 from data_pipelines.tokenizers import TOKENIZERS
 from studio.errors import NothingUsable, WrongUsage
+from studio.sources import DRUM_PATTERNS, DRUM_PIECES
 
 DATASETS_KEPT = 16  # in the cache; the one used longest ago goes first
 FILES_FOR_WORKERS = 400  # below, starting a second process costs more than it saves
@@ -32,7 +34,7 @@ def gather(folder=None, corpus_names=(), *, tokenizer="melody", on_progress=None
 
     Args:
         folder: Path of a folder, a file or a dataset; or None.
-        corpus_names: names of folders of music21's corpus.
+        corpus_names: names of folders of music21's corpus, or of `sources.MADE_HERE`.
         tokenizer: str, one of `TOKENIZERS`.
         on_progress: callable of (files done, files in all), or None.
 
@@ -51,7 +53,8 @@ def gather(folder=None, corpus_names=(), *, tokenizer="melody", on_progress=None
         if folder is not None:
             identity = folder_digest(folder)
         else:
-            identity = "\0".join([*corpus_names, metadata.version("music21"), READERS])
+            versions = [metadata.version("music21"), READERS, str(DRUM_PIECES)]
+            identity = "\0".join([*corpus_names, *versions])
         path = dataset_cache(settings, identity)
         if is_dataset(path):
             try:
@@ -64,7 +67,7 @@ def gather(folder=None, corpus_names=(), *, tokenizer="melody", on_progress=None
         path.parent.mkdir(parents=True, exist_ok=True)
         _make_room(path.parent)
         if folder is None:
-            found = _found_in_music21(corpus_names, on_progress)
+            found = _found_in_corpora(corpus_names, on_progress)
             return prepare_readings(found, path, settings)
         workers = default_workers(folder)
         return prepare(folder, path, settings, workers=workers, on_progress=on_progress)
@@ -126,9 +129,12 @@ def _make_room(folder):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _found_in_music21(names, on_progress):
+def _found_in_corpora(names, on_progress):
     for name in names:
-        scores, refused = read_music21_corpus(name, on_progress=on_progress)
+        if name == DRUM_PATTERNS:
+            scores, refused = drum_pieces(DRUM_PIECES), []
+        else:
+            scores, refused = read_music21_corpus(name, on_progress=on_progress)
         for number, score in enumerate(scores, 1):
             try:
                 reading = Reading((gate(score),))

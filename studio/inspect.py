@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from data_pipelines.measures import key_name, likely_key
+from data_pipelines.measures import key_in_words
 from data_pipelines.piano_roll import pitch_name
 from data_pipelines.tokenizers.melody import MelodyTokenizer
 
@@ -16,7 +16,7 @@ def score_facts(score):
         "bars": len(score.bar_ticks()) - 1,
         "metre": str(score.metre),
         "qpm": round(score.qpm, 2),
-        "key": key_name(*likely_key(score)),
+        "key": key_in_words(score),
         "lowest": pitch_name(int(tonal.min())) if len(tonal) else None,
         "highest": pitch_name(int(tonal.max())) if len(tonal) else None,
         "tracks": [

@@ -81,6 +81,7 @@ RECIPES = {
             "num_layers": 2,
             "chain_dim": 256,
             "ahead_dim": 192,
+            "next_notes": True,
             "dropout": 0.3,
         },
         plan={"batch_size": 8, "window": 1153, "learning_rate": 3e-3, "patience": 12},
@@ -126,6 +127,13 @@ RECIPES = {
         },
         plan={"batch_size": 4, "window": 1024, "learning_rate": 1e-3, "max_shift": 5},
         about="several instruments and drums, Transformer: wants many minutes",
+    ),
+    "drums": Recipe(
+        tokenizer="remi",
+        model="lstm",
+        sizes={"embedding_dim": 32, "hidden_dim": 104, "num_layers": 2, "dropout": 0.0},
+        plan={"batch_size": 8, "window": 256, "learning_rate": 6e-3, "max_shift": 0},
+        about="drums alone, stacked LSTM of 1 MB: for --corpus drum-patterns",
     ),
 }
 DEFAULT_RECIPE = "melody-lstm"

@@ -1,5 +1,8 @@
 """Where the music that ships in models comes from, and on what terms."""
 
+DRUM_PATTERNS, DRUM_PIECES = "drum-patterns", 612  # 36 of each of 17 styles
+MADE_HERE = (DRUM_PATTERNS,)  # corpora that need no file, nor music21
+
 SOURCES = {
     "oneills1850": "O'Neill's Music of Ireland: 1850 Melodies (1903), a public-domain "
     "print, transcribed by John Chambers, Henrik Norbeck, Bob Safranek, Trish O'Neil, "
@@ -14,8 +17,28 @@ SOURCES = {
 }
 
 
+def check_corpus_names(names):
+    """Raise ValueError, naming the known ones, if a corpus is none of ours or music21's."""
+    from data_pipelines.music21_corpus import check_corpus_names as check_folders
+
+    others = [name for name in names if name not in MADE_HERE]
+    try:
+        check_folders(others)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} Etude itself makes: {', '.join(MADE_HERE)}."
+        ) from None
+
+
 def source_line(corpus_name):
     """One line for a card: the print, the transcription, the terms."""
+    if corpus_name == DRUM_PATTERNS:
+        return (
+            f"{DRUM_PATTERNS}: {DRUM_PIECES} drum-set pieces that Etude writes by rule "
+            "(data_pipelines/drum_patterns.py, seed 0), MIT like the rest; the rhythms "
+            "are common knowledge, public-domain. No drummer played them: what a model "
+            "learns of them is those rules"
+        )
     about = SOURCES.get(corpus_name)
     if about is None:
         return f"{corpus_name}, from music21's corpus: see the licence in its folder"

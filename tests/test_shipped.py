@@ -22,8 +22,8 @@ def test_a_shipped_model_is_fifteen_percent_below_its_ngram_and_says_so(name):
         assert figures["ngram"] < figures["unigram"]
     for figure in (held_out["model"], test["model"], test["ngram"]):
         assert f"{figure:.3f}" in bundle.card
-    assert "public-domain" in bundle.card
-    assert "etude train --corpus" in bundle.card
+    assert any(term in bundle.card for term in ("public-domain", "MIT", "written by"))
+    assert "etude train " in bundle.card
     assert len(parse_midi(bundle.sample)) > 20
 
 

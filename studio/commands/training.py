@@ -31,16 +31,17 @@ def train(
     resume,
     as_json,
     devices=1,
+    sources=(),
 ):
     """`etude train`."""
     from audio_models.architecture import LARGEST
-    from data_pipelines.music21_corpus import check_corpus_names
     from studio.count import check_counting, count_bundle
     from studio.diagnose import of_training
     from studio.floors import is_held_out, measure_floors
     from studio.gather import gather
     from studio.progress import TrainingDisplay, progress_bar
     from studio.recipes import RECIPES, is_counted
+    from studio.sources import check_corpus_names
     from studio.summaries import print_dataset
     from studio.train import (
         architecture_of,
@@ -59,6 +60,7 @@ def train(
     if resume:
         resumed = run_to_resume(output)
         recipe, model, size = (resumed[name] for name in ("recipe", "model", "size"))
+        sources = sources or _values(resumed, "--source")
         if folder is None and not corpus_names:
             folder, corpus_names = _music_of(resumed)
     if (folder is None) == (not corpus_names):
@@ -120,8 +122,8 @@ def train(
             dataset,
             recipe,
             output,
-            sources=_sources(folder, corpus_names),
-            command=_command(folder, corpus_names, output, {"recipe": recipe}),
+            sources=_sources(folder, corpus_names, sources),
+            command=_command(folder, corpus_names, sources, output, {"recipe": recipe}),
             floors=floors,
         )
         verdict = f"counted ({bundle.facts['counted']})"
@@ -140,11 +142,12 @@ def train(
             recipe,
             plan,
             output,
-            sources=_sources(folder, corpus_names),
+            sources=_sources(folder, corpus_names, sources),
             command=resumed.get("command")
             or _command(
                 folder,
                 corpus_names,
+                sources,
                 output,
                 {"recipe": recipe, "model": model, "size": size}
                 | ({"devices": devices} if devices > 1 else {})
@@ -228,12 +231,19 @@ def keep_refusals(error, report):
 def _music_of(run):
     """(folder, names of corpora) that a run was started on."""
     words = shlex.split(run["command"])[2:]
-    names = [after for word, after in itertools.pairwise(words) if word == "--corpus"]
     folder = Path(words[0]) if words and not words[0].startswith("--") else None
-    return folder, names
+    return folder, _values(run, "--corpus")
 
 
-def _sources(folder, corpus_names):
+def _values(run, option):
+    """What a run's command gave an option, each time that it stands there."""
+    words = itertools.pairwise(shlex.split(run["command"]))
+    return [after for word, after in words if word == option]
+
+
+def _sources(folder, corpus_names, told):
+    if told:
+        return list(told)
     if folder is not None:
         return [f"the folder {folder.name or folder.resolve().name}"]
     from studio.sources import source_line
@@ -241,9 +251,10 @@ def _sources(folder, corpus_names):
     return [source_line(name) for name in corpus_names]
 
 
-def _command(folder, corpus_names, output, settings):
+def _command(folder, corpus_names, sources, output, settings):
     where = [shlex.quote(str(folder))] if folder is not None else []
     where += [f"--corpus {name}" for name in corpus_names]
+    where += [f"--source {shlex.quote(source)}" for source in sources]
     given = {name: value for name, value in settings.items() if value is not None}
     options = {**dict(sorted(given.items())), "output": output}
     return command_line(" ".join(["etude train", *where]), options)
