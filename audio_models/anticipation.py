@@ -15,9 +15,8 @@ BARS = 16  # after so many, the number of a bar begins anew
 LAGS = (1, 2, 4, 8)  # bars back at which a tune may be repeating itself
 HISTORY = LAGS[-1] * LONGEST_BAR
 FARTHEST = 64  # the end is seen from so many steps before it
-BLIND = 0.25  # share of the training music of which nothing ahead is told
+BLIND = 0.35  # share of the training music of which nothing ahead is told
 RUN_DIM, LEFT_DIM = 8, 16
-NEXT_DIM, UNTIL_DIM = 32, 8
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,6 @@ class AnticipationLSTM(VoiceLSTM):
         num_voices: int, tokens a step.
         ahead_dim: int, width of the state that reads from the right.
         lookback: bool, whether it hears what stood some bars ago.
-        next_notes: bool, whether it is told outright, too, what each voice is given
-            next and in how many steps.
         Others as for `VoiceLSTM`.
 
     Reference:
@@ -57,7 +54,6 @@ class AnticipationLSTM(VoiceLSTM):
     num_voices: int = 4
     ahead_dim: int = 192
     lookback: bool = False
-    next_notes: bool = False
 
     @property
     def GROUP(self):
@@ -65,15 +61,9 @@ class AnticipationLSTM(VoiceLSTM):
         return self.num_voices * 6 * LONGEST_BAR
 
     @property
-    def known_dim(self):
-        """How many numbers tell of what is to come."""
-        told = self.num_voices * (NEXT_DIM + UNTIL_DIM) if self.next_notes else 0
-        return self.ahead_dim + told
-
-    @property
     def context_dim(self):
         """How many numbers tell of what sounds, where one is, and what is to come."""
-        width = super().context_dim + self.known_dim
+        width = super().context_dim + self.ahead_dim
         if self.lookback:
             width += len(LAGS) * (self.num_voices * self.embedding_dim + RUN_DIM)
         return width
@@ -89,10 +79,6 @@ class AnticipationLSTM(VoiceLSTM):
         named["ahead.token"] = Weight((self.vocab_size, self.embedding_dim), "normal")
         named["ahead.left"] = Weight((FARTHEST + 2, LEFT_DIM), "normal")
         width = self.num_voices * self.embedding_dim + LEFT_DIM + place_dim
-        if self.next_notes:
-            named["ahead.pitch"] = Weight((self.num_pitches + 2, NEXT_DIM), "normal")
-            named["ahead.until"] = Weight((LONGEST, UNTIL_DIM), "normal")
-            width += self.num_voices * (NEXT_DIM + UNTIL_DIM)
         named["ahead.input"] = Weight((width, 4 * self.ahead_dim))
         named["ahead.recurrent"] = Weight(
             (self.ahead_dim, 4 * self.ahead_dim), "orthogonal"
@@ -106,14 +92,14 @@ class AnticipationLSTM(VoiceLSTM):
         Returns:
             tuple: that of `VoiceLSTM`, and then the tokens of the last `HISTORY` steps
             (B, HISTORY, voices), for how long each lag has been matched (B, lags), and
-            what is known ahead of each step (B, N, known_dim), the last for all after.
+            what is known ahead of each step (B, N, ahead_dim), the last for all after.
         """
         depth = HISTORY if self.lookback else 1
         return (
             *super().start(ops, batch_size),
             ops.zeros((batch_size, depth, self.num_voices), "int32"),
             ops.zeros((batch_size, len(LAGS)), "int32"),
-            ops.zeros((batch_size, 1, self.known_dim), "float32"),
+            ops.zeros((batch_size, 1, self.ahead_dim), "float32"),
         )
 
     def start_knowing(self, ops, weights, opening, tokens, end):
@@ -128,11 +114,9 @@ class AnticipationLSTM(VoiceLSTM):
             As `start`.
         """
         told = ops.zeros((ops.shape(tokens)[0],), "float32") + 1
-        # One step more, blank: the end's own, and all that may come after it.
-        tokens = ops.concatenate(
-            [tokens, ops.zeros_like(tokens[:, :1]) + BLANK], axis=1
-        )
         ahead = self._ahead(ops, weights, opening, (tokens, end, told))
+        # What lies behind the last step: nothing, and so the end or an open one.
+        ahead = ops.concatenate([ahead, ops.zeros_like(ahead[:, :1])], axis=1)
         return (*self.start(ops, ops.shape(tokens)[0])[:-1], ahead)
 
     def forward(self, ops, weights, ids, state=None, dropout=None, given=None):
@@ -205,22 +189,24 @@ class AnticipationLSTM(VoiceLSTM):
         return ops.take(table, number, axis=0)
 
     def _ahead(self, ops, weights, opening, given):
-        # (B, N, known_dim): what is known at each step of itself and all after it.
+        # (B, N, ahead_dim): what is known at each step of itself and all after it.
         tokens, end, told = given
         rows, steps, voices = ops.shape(tokens)
         step = ops.arange(steps)[None]
         is_open = end[:, None] == 0
         left = ops.minimum(ops.maximum(end[:, None] - step, 0), FARTHEST) + 1
         left = ops.where(is_open, 0, left)  # (B, N)
-        wide = voices * self.embedding_dim
-        named = ops.take(weights["ahead.token"], tokens, axis=0)
-        parts = [
-            ops.reshape(named, (rows, steps, wide)),
-            ops.take(weights["ahead.left"], left, axis=0),
-            self._place(ops, weights, step + ops.zeros_like(left), opening),
-        ]
-        following = self._following(ops, weights, tokens) if self.next_notes else []
-        x = ops.concatenate([*parts, *following], axis=-1)
+        x = ops.concatenate(
+            [
+                ops.reshape(
+                    ops.take(weights["ahead.token"], tokens, axis=0),
+                    (rows, steps, voices * self.embedding_dim),
+                ),
+                ops.take(weights["ahead.left"], left, axis=0),
+                self._place(ops, weights, step + ops.zeros_like(left), opening),
+            ],
+            axis=-1,
+        )
         gates = ops.matmul(x, weights["ahead.input"]) + weights["ahead.bias"]
         # Behind the end there is nothing to hear: the input gate stays shut.
         is_input = ops.arange(4 * self.ahead_dim) < self.ahead_dim
@@ -231,33 +217,7 @@ class AnticipationLSTM(VoiceLSTM):
         nothing = ops.zeros((rows, self.ahead_dim), "float32")
         backward = ops.flip(ops.transpose(gates, (1, 0, 2)), 0)
         heard, _ = lstm_sequence(ops, backward, recurrent, nothing, nothing)
-        heard = ops.transpose(ops.flip(heard, 0), (1, 0, 2))
-        return ops.concatenate([heard, *following], axis=-1) * told[:, None, None]
-
-    def _following(self, ops, weights, tokens):
-        # What each voice is given next, and in how many steps, where that is known:
-        # (B, N, voices * NEXT_DIM) and (B, N, voices * UNTIL_DIM). A blank hides all
-        # that comes after it, since something else may come first.
-        by_time = ops.flip(ops.transpose(tokens, (1, 0, 2)), 0)
-        nothing = ops.zeros_like(by_time[0])
-        begin = (nothing + self._nothing, nothing + (LONGEST - 1))
-
-        def step(after, tokens):
-            now, until = self._after(ops, tokens, *after)
-            is_blank = tokens == BLANK
-            now = ops.where(is_blank, self._nothing, now)
-            until = ops.where(is_blank, LONGEST - 1, until)
-            return (now, until), (now, until)
-
-        _, told = ops.scan(step, begin, by_time)
-        rows, steps, voices = ops.shape(tokens)
-        found = []
-        for name, part in zip(("pitch", "until"), told, strict=True):
-            part = ops.transpose(ops.flip(part, 0), (1, 0, 2))
-            table = weights[f"ahead.{name}"]
-            vector = ops.take(table, part, axis=0)
-            found.append(ops.reshape(vector, (rows, steps, voices * table.shape[1])))
-        return found
+        return ops.transpose(ops.flip(heard, 0), (1, 0, 2)) * told[:, None, None]
 
     def _place(self, ops, weights, step, opening):
         # (B, T, place_dim): where in its bar, and in which bar, each step (B, T) is.
@@ -294,7 +254,7 @@ class AnticipationLSTM(VoiceLSTM):
         rows, steps = ops.shape(tokens)[:2]
         step = ops.arange(steps)[None] + ops.zeros_like(tokens[:, :, 0])  # (B, T)
         if given is None:
-            ahead = ops.zeros((rows, steps, self.known_dim), "float32")
+            ahead = ops.zeros((rows, steps, self.ahead_dim), "float32")
         else:
             ahead = self._ahead(ops, weights, opening, given)
         old = runs = None

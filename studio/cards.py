@@ -76,13 +76,18 @@ as written or counted in every key.
 Of the bars it composes {repeats["composed"]:.1%} repeat an earlier bar of the piece exactly; in its
 data {repeats["data"]:.1%} do.
 {LIMITS[bundle.vocabulary["tokenizer"]]} It knows the style of its data and nothing else.
-
+{_heard(facts)}
 ## Rebuild
 ```
 {facts["command"]}
 ```
 {again}. Versions: {", ".join(f"{k} {v}" for k, v in facts["versions"].items())}.
 """
+
+
+def _heard(facts):
+    """What a person found on listening; a rebuild has to be heard anew."""
+    return f"\n## Heard\n{facts['listening']}\n" if facts.get("listening") else ""
 
 
 def _trained(bundle, weights):

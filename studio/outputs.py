@@ -56,8 +56,12 @@ def check_folder(folder):
         raise MachineFailed(f"Cannot write in {folder}: {error.strerror}.") from None
 
 
-def write_outputs(score, paths, sound=None, title=""):
+def write_outputs(score, paths, sound=None, title="", *, given=None):
     """Write a score to each path, in the form that its suffix names.
+
+    Args:
+        given: (path, `Score`) or None, a file that was changed into this score: a MIDI
+            file keeps all that a score does not hold, its bends, volumes and lyrics.
 
     Returns:
         `Rendering` where sound was made, else None.
@@ -72,9 +76,7 @@ def write_outputs(score, paths, sound=None, title=""):
 
             write_audio(path, rendering.waveform, rendering.sample_rate)
         elif suffix in (".mid", ".midi"):
-            from data_pipelines.midi import write_midi
-
-            write_midi(path, score)
+            _write_midi(path, score, given)
         elif suffix == ".png":
             from data_pipelines.piano_roll import write_piano_roll
 
@@ -94,6 +96,18 @@ def write_outputs(score, paths, sound=None, title=""):
 
             write_piece_page(path, score, rendering, title)
     return rendering
+
+
+def _write_midi(path, score, given):
+    from data_pipelines.files import write_whole
+    from data_pipelines.midi import midi_bytes
+    from data_pipelines.midi_graft import grafted
+
+    data = None
+    if given is not None:
+        file, before = given
+        data = grafted(Path(file).read_bytes(), before, score)
+    write_whole(path, midi_bytes(score) if data is None else data)
 
 
 def check_sound(sound):

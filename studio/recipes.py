@@ -81,7 +81,6 @@ RECIPES = {
             "num_layers": 2,
             "chain_dim": 256,
             "ahead_dim": 192,
-            "next_notes": True,
             "dropout": 0.3,
         },
         plan={"batch_size": 8, "window": 1153, "learning_rate": 3e-3, "patience": 12},

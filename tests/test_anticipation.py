@@ -33,7 +33,7 @@ def model_of(num_voices=1, **changes):
         hidden_dim=10,
         chain_dim=8,
         ahead_dim=7,
-        **{"lookback": True, "next_notes": True, **changes},
+        **{"lookback": True, **changes},
     )
     weights = {
         name: first_values(weight, [0, number])
@@ -109,20 +109,6 @@ def test_what_is_told_of_the_future_is_heard_before_it_comes():
         architecture.forward(numpy_ops, weights, ids_of(tokens))[0],
     )
     assert np.abs(logits(blank) - logits(blank, end=41))[0, at].max() > 1e-4
-
-
-def test_the_next_note_is_told_with_the_steps_until_it_and_a_blank_hides_it():
-    architecture, weights = model_of()
-    weights = dict(weights)
-    pitches, steps = (weights[f"ahead.{name}"] for name in ("pitch", "until"))
-    weights["ahead.pitch"] = np.arange(len(pitches))[:, None] * np.ones_like(pitches)
-    weights["ahead.until"] = np.arange(len(steps))[:, None] * np.ones_like(steps)
-    given = [HOLD, HOLD, PITCH + 64, HOLD, BLANK, HOLD, REST, HOLD]
-    told = architecture._following(numpy_ops, weights, np.array(given)[None, :, None])
-    unknown, rest, far = 129, 128, 31
-    pitch, until = (part[0, :, 0].tolist() for part in told)
-    assert pitch == [64, 64, 64, unknown, unknown, rest, rest, unknown]
-    assert until == [2, 1, 0, far, far, 1, 0, far]
 
 
 def test_padding_behind_the_end_changes_nothing_of_what_is_known_ahead():

@@ -41,7 +41,6 @@ SMALL = {
         "num_voices": 2,
         "ahead_dim": 8,
         "lookback": True,
-        "next_notes": True,
     },
 }
 every_model = pytest.mark.parametrize("name", MODELS)

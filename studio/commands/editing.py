@@ -28,7 +28,8 @@ def carry_on(*, file, model, wish, outputs, engine, soundfont, as_json):
         file, model, outputs, f"continued-{wish['seed']}", engine, soundfont
     )
     done = _carried_out(file, carry_score_on, bundle, score, Onward(**wish))
-    rendering = write_outputs(done.score, paths, sound, f"{file.stem}, continued")
+    title, given = f"{file.stem}, continued", (file, score)
+    rendering = write_outputs(done.score, paths, sound, title, given=given)
     if as_json:
         facts = {
             "model": name,
@@ -72,7 +73,8 @@ def infill(*, file, model, bars, track, wish, outputs, engine, soundfont, as_jso
         file, model, outputs, f"infilled-{wish['seed']}", engine, soundfont
     )
     done = _carried_out(file, infill_score, bundle, score, gap)
-    rendering = write_outputs(done.score, paths, sound, f"{file.stem}, infilled")
+    title, given = f"{file.stem}, infilled", (file, score)
+    rendering = write_outputs(done.score, paths, sound, title, given=given)
     if as_json:
         facts = {
             "model": name,
