@@ -6,6 +6,7 @@ tonic if that is nearly as expected.
 """
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from audio_models import FILLERS
 from audio_models.particles import fill
 from audio_models.request import IMPOSSIBLE
 from data_pipelines.measures import key_name, likely_key
-from data_pipelines.score import Tempo, notes_array
+from data_pipelines.score import DEFAULT_QPM, Tempo, notes_array
 from data_pipelines.tokenizers import tokenizer_from_spec
 from studio.guided import notes_among, player_of
 from studio.lines import (
@@ -34,6 +35,7 @@ from studio.lines import (
 DEFAULT_BARS = 8
 MOST_BARS = 256
 TAKES = 8
+SLOWING_BARS = 4  # as far back a ritardando may begin
 CADENCE_WORTH = 3.0  # nats that an ending on the tonic may be less expected
 OPTION_NAMES = {"qpm": "tempo"}  # as people say it
 
@@ -133,6 +135,12 @@ def carry_on(bundle, score, wish):
     check_reads_onward(bundle, tokenizer)
     if not len(score):
         raise ValueError("no notes: there is nothing to go on from")
+    score, said = _without_what_follows(score)
+    if wish.qpm is None:
+        qpm, is_back = tempo_onward(score)
+        if is_back:
+            wish = replace(wish, qpm=qpm)
+            said += (f"It slows down to its end: what is added goes on at {qpm:g}.",)
     bars = _bars_wished(score, wish)
     if tokenizer.name in LINE_TOKENS:
         notes, begins, end, nats, told = _lines_on(bundle, tokenizer, score, wish, bars)
@@ -158,7 +166,7 @@ def carry_on(bundle, score, wish):
         metres = (*metres, replace(metre, tick=line))
     longer = replace(score, notes=whole, tempos=tempos, metres=metres)
     key = key_name(*_key_onward(score))
-    return Continued(longer, begins, bars, key, end, nats, tuple(told))
+    return Continued(longer, begins, bars, key, end, nats, (*said, *told))
 
 
 def check_reads_onward(bundle, tokenizer):
@@ -202,8 +210,42 @@ def place_notes(score, grid, lines, voices, *, earliest=0):
 def seconds_in_bar(score, qpm=None):
     """How long a bar lasts at the end of a score."""
     metre = metre_at(score, score.end_tick)
-    last = score.tempos[-1].qpm if score.tempos else score.qpm
+    last, _ = tempo_onward(score)
     return 240 / (qpm or last) * metre.beats / metre.beat_unit
+
+
+def tempo_onward(score):
+    """The tempo in which a score goes on, and whether that is another than its last.
+
+    A piece that slows down over its last bars, or in the very last one, goes on as
+    before that.
+    """
+    end = score.end_tick
+    bar = ticks_in_bar(score, metre_at(score, end))
+    since = max(0, end - SLOWING_BARS * bar)
+    before = max([t for t in score.tempos if t.tick <= since], default=None, key=_tick)
+    late = [t for t in score.tempos if since < t.tick < end]
+    speeds = [before.qpm if before else DEFAULT_QPM, *(t.qpm for t in late)]
+    slows = all(after < before for before, after in pairwise(speeds))
+    if late and slows and (len(late) > 1 or late[0].tick >= end - bar):
+        return speeds[0], True
+    return speeds[-1], False
+
+
+def _tick(change):
+    return change.tick
+
+
+def _without_what_follows(score):
+    """The score without changes of tempo, metre or key behind its last note."""
+    maps = {
+        name: tuple(c for c in getattr(score, name) if c.tick < max(1, score.end_tick))
+        for name in ("tempos", "metres", "keys")
+    }
+    if all(getattr(score, name) == kept for name, kept in maps.items()):
+        return score, ()
+    said = "Changes of tempo, metre or key behind its last note are left out."
+    return replace(score, **maps), (said,)
 
 
 def _bars_wished(score, wish):

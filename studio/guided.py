@@ -4,17 +4,19 @@ All that such a model writes is a filling of blanks: a whole piece of known leng
 bars of a gap, three voices under a melody.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from audio_models.anticipation import BLANK, AnticipationLSTM
-from audio_models.particles import Sheet, fill
+from audio_models.particles import fill
 from audio_models.player import InformedPlayer, Player
+from audio_models.scoring import token_log_probabilities
 from data_pipelines.measures import likely_key
 from data_pipelines.tokenizers.melody import steps_in_bar
 from data_pipelines.vocabulary import BOS, EOS
 from data_pipelines.voice_leading import RANGES
+from studio.led import sheet_of
 from studio.wish import parse_key, parse_range, scale_of
 
 # The first voice's tokens of an upbeat, in sixteenths, where one is usual.
@@ -73,6 +75,33 @@ def notes_among(bundle, tokenizer):
     return tokenizer.is_note(np.arange(tokenizer.vocab_size))
 
 
+def reweighed(bundle, prefix, takes, seed=0):
+    """Weigh takes that heard ahead by what the same network thinks of the whole.
+
+    Each was drawn from q, that of a network that is told what comes; what it should
+    follow is p, that of one that reads on and finds out, given all that is fixed. So it
+    weighs p / q (importance sampling): a filling that leads well into what comes after
+    it gains.
+
+    Args:
+        prefix: int array (P,), what stands before. takes: `particles.Filled`, drawn
+        with ``copies=False``.
+
+    Returns:
+        `particles.Filled`, its ``shares`` and ``chosen`` anew.
+    """
+    rows = np.concatenate([np.tile(prefix, (len(takes.ids), 1)), takes.ids], axis=1)
+    nats = token_log_probabilities(bundle.architecture, bundle.weights, rows)
+    alone = nats[:, len(prefix) - 1 :].sum(axis=1)
+    weight = np.log(np.maximum(takes.shares, 1e-300)) + alone
+    weight = weight - takes.log_probability.sum(axis=1)
+    shares = np.exp(weight - weight.max())
+    shares /= shares.sum()
+    uniform = np.random.default_rng([seed, len(shares), 2]).random()
+    chosen = int(np.searchsorted(np.cumsum(shares), uniform))
+    return replace(takes, shares=shares, chosen=min(chosen, len(shares) - 1))
+
+
 def filled(bundle, tokenizer, metre, tokens, wish, *, allowed=None, note_bias=0.0):
     """Fill what is blank in the lines of a piece.
 
@@ -97,8 +126,7 @@ def filled(bundle, tokenizer, metre, tokens, wish, *, allowed=None, note_bias=0.
     free = free & (vocabulary != EOS)
     may = np.where(blank[..., None], free, vocabulary == tokens[..., None])
     may = np.concatenate([may.reshape(steps * voices, -1), [vocabulary == EOS]])
-    state = tokenizer.grammar.state_after(opening[1:])
-    sheet = Sheet(may, tokenizer.grammar, state)
+    sheet = sheet_of(tokenizer, may, opening)
     takes = fill(
         player_of(bundle, opening, sheet),
         opening,

@@ -11,7 +11,7 @@ from data_pipelines.tokenizers import tokenizer_from_spec
 from data_pipelines.tokenizers.chorale import VOICES
 from data_pipelines.tokenizers.melody import MelodyTokenizer
 from data_pipelines.voice_leading import RANGES, VoiceLeading, voice_leading_of_ids
-from studio.guided import player_of
+from studio.guided import is_guided, player_of, reweighed
 from studio.lines import Grid, Voices, lines_of, new_notes, table_of, voices_of
 from studio.wish import parse_key, scale_of
 
@@ -92,7 +92,7 @@ def harmonize(bundle, score, wish):
 
     Returns:
         `Harmonized`. Of all takes the one with the fewest faults of voice leading is
-        kept, of equals the one that the model thinks likeliest. Every note of the
+        kept, of equals the one that the model thinks likeliest under this melody. Every note of the
         melody is in it with its tick, length and velocity; so are the maps of the score.
 
     Raises:
@@ -153,7 +153,9 @@ def harmonize(bundle, score, wish):
     )
     pieces = [np.concatenate([table.prefix, ids]) for ids in takes.ids]
     leadings = [voice_leading_of_ids(tokenizer, ids) for ids in pieces]
-    worth = takes.log_probability.sum(axis=1)
+    if is_guided(bundle):
+        takes = reweighed(bundle, table.prefix, takes, wish.seed)
+    worth = takes.shares
     row = min(range(len(pieces)), key=lambda r: (leadings[r].faults(), -worth[r]))
     fresh = new_notes(tokenizer, table, takes.ids[row], end - first)
     is_free = table.is_free[first - table.base :].ravel()

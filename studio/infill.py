@@ -12,7 +12,7 @@ import numpy as np
 from audio_models.particles import MOST_PARTICLES, fill
 from data_pipelines.tokenizers import tokenizer_from_spec
 from studio.carry_on import check_reads_onward, place_notes
-from studio.guided import notes_among, player_of
+from studio.guided import is_guided, notes_among, player_of, reweighed
 from studio.lines import (
     Grid,
     compass_of,
@@ -232,7 +232,7 @@ def write_table(bundle, table, gap):
     Returns:
         `particles.Filled`, of the tokens along ``table.sheet``.
     """
-    return fill(
+    filled = fill(
         player_of(bundle, table.prefix, table.sheet, ends=table.may_end),
         table.prefix,
         table.sheet,
@@ -242,7 +242,11 @@ def write_table(bundle, table, gap):
         temperature=gap.temperature,
         top_k=gap.top_k,
         top_p=gap.top_p,
+        copies=not is_guided(bundle),
     )
+    if is_guided(bundle):
+        filled = reweighed(bundle, table.prefix, filled, gap.seed)
+    return filled
 
 
 def _fill_stretch(bundle, tokenizer, score, gap, lines):

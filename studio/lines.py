@@ -26,6 +26,7 @@ from data_pipelines.tokenizers.sixteenths import (
     to_steps,
 )
 from data_pipelines.vocabulary import BOS, EOS
+from studio.led import sheet_of
 
 LINE_TOKENS = ("melody", "chorale")
 BEYOND = 7  # semitones that new notes may leave the compass of what is given
@@ -269,12 +270,8 @@ def table_of(
         may = np.concatenate([may, [np.arange(tokenizer.vocab_size) == EOS]])
     place = (free - base) * count
     prefix = np.concatenate([_head(tokenizer, grid), given.ravel()[:place]])
-    state = tokenizer.grammar.state_after(prefix[1:])
-    if state is None:
-        raise ValueError("The given music breaks the grammar of its tokens.")
-    return Table(
-        base, free, prefix, Sheet(may[place:], tokenizer.grammar, state), is_free
-    )
+    sheet = sheet_of(tokenizer, may[place:], prefix)
+    return Table(base, free, prefix, sheet, is_free)
 
 
 def new_notes(tokenizer, table, ids, steps):

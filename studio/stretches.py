@@ -84,7 +84,7 @@ def seconds_on(bundle, tokenizer, score, wish, bars):
     Raises:
         ValueError: if there is no pitched note.
     """
-    from studio.carry_on import seconds_in_bar
+    from studio.carry_on import seconds_in_bar, tempo_onward
 
     bar_seconds = seconds_in_bar(score, wish.qpm)
     seconds = wish.seconds or bars * bar_seconds
@@ -114,7 +114,7 @@ def seconds_on(bundle, tokenizer, score, wish, bars):
     made = tokenizer.decode(np.concatenate([prefix, takes.ids[row, :length]]))
     made_notes = made.notes[made.notes["start"] >= clock]
     begins = score.sustained().end_tick
-    qpm = wish.qpm or (score.tempos[-1].qpm if score.tempos else score.qpm)
+    qpm = wish.qpm or tempo_onward(score)[0]
     per_step = qpm * score.ticks_per_quarter / 60 / 100  # ticks in a hundredth
     start = begins + np.rint((made_notes["start"] - clock) * per_step).astype(np.int64)
     length_ticks = np.minimum(

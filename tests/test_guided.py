@@ -118,6 +118,34 @@ def test_what_is_given_stays_and_what_is_blank_is_filled(name):
         assert take.nats > 0
 
 
+def test_takes_are_weighed_by_the_network_that_hears_nothing_ahead():
+    """Of two notes, p / q of each by hand: told q, untold p, all else given."""
+    from audio_models.particles import Sheet, fill
+    from audio_models.scoring import token_log_probabilities
+    from studio.guided import player_of, reweighed
+
+    bundle, tokenizer = untrained("melody"), TOKENIZERS["melody"]
+    first = tokenizer.vocabulary.ids("pitch")[0]
+    prefix = np.array([1, tokenizer.metre_id("4/4"), first + 60, tokenizer.hold])
+    may = np.zeros((6, tokenizer.vocab_size), dtype=bool)
+    may[0, [first + 62, first + 64]] = True
+    may[range(1, 6), [tokenizer.hold, first + 65, first + 67, tokenizer.hold, 2]] = True
+    state = tokenizer.grammar.state_after(prefix[1:])
+    sheet = Sheet(may, tokenizer.grammar, state)
+    player = player_of(bundle, prefix, sheet)
+    takes = fill(player, prefix, sheet, particles=400, copies=False, seed=1)
+    again = reweighed(bundle, prefix, takes, 1)
+    whole = np.array(
+        [[*prefix, note, *takes.ids[0, 1:]] for note in first + np.r_[62, 64]]
+    )
+    nats = token_log_probabilities(bundle.architecture, bundle.weights, whole)
+    wanted = np.exp(nats.sum(axis=1) - nats.sum(axis=1).max())
+    wanted /= wanted.sum()
+    is_lower = takes.ids[:, 0] == first + 62
+    assert again.shares[is_lower].sum() == pytest.approx(wanted[0], abs=0.06)
+    assert takes.ids[again.chosen, 0] in (first + 62, first + 64)
+
+
 def tune(pitches, quarter=480, channel_track=0, tempo=97.0):
     starts = np.arange(len(pitches)) * quarter + 7  # a little behind the beat
     notes = notes_array(starts, quarter - 31, pitches, 99, channel_track)
