@@ -2,7 +2,7 @@
 
 bundle.json      architecture by name, about ten integers, facts of the training
 vocabulary.json  what the token ids mean
-weights.npz      float32 arrays
+weights.npz      float32 arrays, or float16 ones
 card.md          for people
 sample.mid       what it sounds like
 SHA256SUMS       of each file above
@@ -59,8 +59,25 @@ class Bundle:
         return next(n for n, kind in KINDS.items() if kind is type(self.architecture))
 
 
-def save_bundle(folder, bundle):
+def halved(weights):
+    """The same weights rounded to 16 bits: what a bundle saved with ``half`` holds.
+
+    Args:
+        weights: dict of name -> array. The copies are float32 still.
+    """
+    return {
+        name: np.asarray(array, "float16").astype("float32")
+        for name, array in weights.items()
+    }
+
+
+def save_bundle(folder, bundle, *, half=False):
     """Write a bundle, whole or not at all, in the place of an older one.
+
+    Args:
+        folder: Path. bundle: `Bundle`.
+        half: bool, whether each weight is stored in 16 bits: half the size. Give it
+            weights that are `halved` already, so that what is told of them stays true.
 
     Raises:
         ValueError: if a weight is missing, misshapen or not finite, or if `folder`
@@ -71,7 +88,8 @@ def save_bundle(folder, bundle):
     _check(bundle.architecture, bundle.weights)
     check_replaceable(folder)
     arrays = io.BytesIO()
-    np.savez(arrays, **{k: np.asarray(v, "float32") for k, v in bundle.weights.items()})
+    stored = "float16" if half else "float32"
+    np.savez(arrays, **{k: np.asarray(v, stored) for k, v in bundle.weights.items()})
     about = {
         "format": FORMAT,
         "model": bundle.model_name,

@@ -14,6 +14,8 @@ LIMITS = {
 
 REBUILT = """A run bounded in minutes reads as much music as its machine manages, so that a rebuild
 gives other weights, about as good"""
+REPEATED = """A rebuild gives the same weights on a machine of the same kind, and about as good ones on
+another"""
 TRAINING = ("train", "stop", "stopped")  # what the pieces of train and valid are for
 COUNTING = ("count", "choose the order", "chosen")
 
@@ -48,7 +50,7 @@ def model_card(bundle):
         again = "A rebuild gives the same bundle"
     else:
         made, (learn, use, used) = _trained(bundle, weights), TRAINING
-        again = REBUILT
+        again = REBUILT if facts["plan"].get("minutes") else REPEATED
     return f"""# {facts["recipe"]}
 
 {made}

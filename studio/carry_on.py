@@ -16,6 +16,7 @@ from audio_models.request import IMPOSSIBLE
 from data_pipelines.measures import key_name, likely_key
 from data_pipelines.score import DEFAULT_QPM, Tempo, notes_array
 from data_pipelines.tokenizers import tokenizer_from_spec
+from studio.endings import LONGEST_RUN, choose_end, longest_run, sound_takes
 from studio.guided import notes_among, player_of
 from studio.lines import (
     LINE_TOKENS,
@@ -36,7 +37,6 @@ DEFAULT_BARS = 8
 MOST_BARS = 256
 TAKES = 8
 SLOWING_BARS = 4  # as far back a ritardando may begin
-CADENCE_WORTH = 3.0  # nats that an ending on the tonic may be less expected
 OPTION_NAMES = {"qpm": "tempo"}  # as people say it
 
 
@@ -290,6 +290,15 @@ def _lines_on(bundle, tokenizer, score, wish, bars):
         copies=False,
     )
     count = len(voices.tracks)
+    sung = table.prefix[2:][::count]  # what the first voice was given
+    rows = sound_takes(
+        takes,
+        tokenizer,
+        count,
+        last - free,
+        typical=bundle.facts.get("held_out", {}).get("model"),
+        longest=max(LONGEST_RUN, longest_run(tokenizer, sung)),
+    )
     row, steps = choose_end(
         takes,
         tokenizer,
@@ -298,6 +307,7 @@ def _lines_on(bundle, tokenizer, score, wish, bars):
         last - free,
         grid.beat,
         _tonic(score),
+        rows,
     )
     places = steps * count
     end = takes.end_log_probability[row, places]
@@ -309,57 +319,6 @@ def _lines_on(bundle, tokenizer, score, wish, bars):
     return notes, begins, _probability(end), float(nats), told
 
 
-def choose_end(takes, tokenizer, count, after, until, beat, tonic=None):
-    """Which take to keep, and where to end it.
-
-    Args:
-        takes: `particles.Filled`, ``count`` tokens a step.
-        after, until: int steps; the end lies in ``after < step <= until``.
-        beat: int, how many steps the last note of the first voice should be held.
-        tonic: int or None, the pitch class on which the last voice should end.
-
-    Returns:
-        (int, int): the row, and how many of its steps to keep: the most expected end
-        at which the note is held. One on the tonic is taken if it is at most
-        `CADENCE_WORTH` nats less expected; where no end is held, any other.
-    """
-    worth = takes.end_log_probability[:, ::count][:, 1:]  # an end before each step
-    ends = np.arange(1, worth.shape[1] + 1)
-    held, _ = _sounding(tokenizer, takes.ids[:, ::count])
-    _, pitch = _sounding(tokenizer, takes.ids[:, count - 1 :: count])
-    held, pitch = held[:, : len(ends)], pitch[:, : len(ends)]
-    possible = (ends > after) & (ends <= until) & (worth > IMPOSSIBLE / 2)
-    for enough in (beat, 1, 0):
-        may = possible & (held >= enough)
-        if not may.any():
-            continue
-        if tonic is not None and enough:
-            near = worth >= worth[may].max() - CADENCE_WORTH
-            home = may & near & (pitch >= 0) & (pitch % 12 == tonic)
-            may = home if home.any() else may
-        best = np.where(may, worth, -np.inf)
-        row, place = np.unravel_index(int(best.argmax()), best.shape)
-        return int(row), int(ends[place])
-    return 0, int(until)
-
-
-def _sounding(tokenizer, cells):
-    """For how many steps the note has sounded at each step's end, and its pitch.
-
-    Args:
-        cells: int array (K, steps), one voice.
-
-    Returns:
-        two int arrays (K, steps): 0 and -1 where nothing new sounds.
-    """
-    step = np.arange(cells.shape[1])
-    latest = np.maximum.accumulate(np.where(cells != tokenizer.hold, step, -1), axis=1)
-    last = np.take_along_axis(cells, np.maximum(latest, 0), axis=1)
-    sounds = tokenizer.is_note(last) & (latest >= 0)
-    first = tokenizer.vocabulary.ids("pitch")[0]
-    return np.where(sounds, step + 1 - latest, 0), np.where(sounds, last - first, -1)
-
-
 def _told_of_lines(tokenizer, score, voices, grid):
     told = []
     sings = np.isin(score.notes["track"], voices.tracks)
@@ -367,8 +326,8 @@ def _told_of_lines(tokenizer, score, voices, grid):
     if tokenizer.name == "melody" and tracks > 1:
         name = score.tracks[voices.tracks[0]].name or f"track {voices.tracks[0] + 1}"
         told.append(
-            f"The model writes one voice: {name!r} goes on ({voices.reason}), the other "
-            f"{tracks - 1} tracks stay as they are."
+            f"The model writes one voice: {name!r} goes on ({voices.reason}), "
+            f"{others_in_words(tracks - 1)} as they are."
         )
     elif not sings.all() and tokenizer.name != "melody":
         told.append("Drums and what is no voice stay as they are.")
@@ -377,6 +336,13 @@ def _told_of_lines(tokenizer, score, voices, grid):
             f"The model knows no metre {grid.metre}: it goes on without being told one."
         )
     return told
+
+
+def others_in_words(count, verb="stay"):
+    """The other track stays, or the other 3 tracks stay."""
+    if count == 1:
+        return f"the other track {verb}s"
+    return f"the other {count} tracks {verb}"
 
 
 def _key_onward(score):

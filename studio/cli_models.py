@@ -112,6 +112,7 @@ def train(
         resume=resume,
         as_json=json,
         devices=devices,
+        half=half,
     )
 
 

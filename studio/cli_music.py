@@ -9,7 +9,7 @@ from studio.options import EngineName, Json, Model, Output, SoundFont
 
 
 def compose(
-    model: Model = "fiddle",
+    model: Model = "folk",
     bars: Annotated[
         int | None, typer.Option(help="How long, 1 to 256. Default: 16.")
     ] = None,
@@ -130,7 +130,7 @@ def listen(
 
 def score(
     file: Annotated[Path, typer.Argument(help="A MIDI, ABC or MusicXML file.")],
-    model: Model = "fiddle",
+    model: Model = "folk",
     worst: Annotated[
         int,
         typer.Option(

@@ -226,13 +226,20 @@ def _told(score, melody, grid, shift):
     if len(others):
         name = score.tracks[melody.tracks[0]].name or f"track {melody.tracks[0] + 1}"
         told.append(
-            f"The melody is {name!r} ({melody.reason}); the other {len(others)} tracks "
-            "are left out."
+            f"The melody is {name!r} ({melody.reason}); "
+            + (
+                "the other track is"
+                if len(others) == 1
+                else f"the other {len(others)} tracks are"
+            )
+            + " left out."
         )
     if shift:
+        octaves = "an octave" if abs(shift) == 12 else f"{abs(shift) // 12} octaves"
+        where = "below" if shift > 0 else "above"
         told.append(
-            f"It lies {abs(shift) // 12} octaves {'below' if shift > 0 else 'above'} a "
-            "soprano: so do the other voices below a choir's, or above."
+            f"It lies {octaves} {where} a soprano, and the other voices {octaves} "
+            f"{where} their ranges in a choir."
         )
     if len(score.metres) > 1:
         told.append(f"The metre changes: all of it was read in {grid.metre}.")

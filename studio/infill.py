@@ -212,6 +212,11 @@ def _fill_lines(bundle, tokenizer, score, gap, lines):
     fresh["pitch"] -= 12 * octaves
     notes = place_notes(score, grid, fresh, voices, earliest=begin)
     notes["start"] = np.minimum(notes["start"], until - 1)
+    # A new note rings into the bars behind only where one did that made way.
+    gone = score.notes[~kept]
+    rang = int((gone["start"].astype(np.int64) + gone["duration"]).max(initial=0))
+    longest = max(until, rang) - notes["start"]
+    notes["duration"] = np.minimum(notes["duration"], longest)
     is_free = table.is_free[free - table.base :].ravel()
     cost = filled.log_probability[filled.chosen][: len(is_free)][is_free].sum()
     return (

@@ -5,7 +5,7 @@ from pathlib import Path
 from studio.errors import NothingUsable, WrongUsage
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "bundles"
-DEFAULT_MODEL = "fiddle"
+DEFAULT_MODEL = "folk"
 ONE_LINE, FOUR_LINES = ("folk", "fiddle"), ("chorales",)
 MANY_TRACKS = ("pop-piano",)
 

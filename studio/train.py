@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from audio_models import COUNTED, MODELS
-from audio_models.bundle import Bundle, check_replaceable, save_bundle
+from audio_models.bundle import Bundle, check_replaceable, halved, save_bundle
 from audio_models.disk import room_for
 from audio_models.presets import preset
 from data_pipelines.datasets import Feed
@@ -55,6 +55,7 @@ def train_bundle(
     model=None,
     size=None,
     devices=None,
+    half=False,
 ):
     """Train a recipe on a dataset, and leave a bundle.
 
@@ -72,6 +73,7 @@ def train_bundle(
             place of the recipe's own.
         devices: as `audio_models.parallel.open_devices` gives them; by default one. Of
             several hosts the chief alone writes files.
+        half: bool, whether the bundle stores its weights in 16 bits.
 
     Returns:
         (`Bundle`, `Progress`); no bundle but on the chief.
@@ -175,13 +177,15 @@ def train_bundle(
             devices.stay()
             return None, progress
         facts["held_out"]["model"] = progress.best  # maybe of before it was resumed
+        if half:
+            network.load_named_weights(halved(network.named_weights()))
         with devices.alone(network) as alone:
             facts["test"] = {"model": held_out(alone, "test")}
         facts["test"] |= asdict(measure_floors(dataset, "test"))
         facts["trained_minutes"] = round((time.monotonic() - began) / 60, 1)
         facts["steps"] = progress.step
         bundle = finished(architecture, network.named_weights(), tokenizer, facts)
-        save_bundle(output, bundle)
+        save_bundle(output, bundle, half=half)
         devices.stay()
     except KeyboardInterrupt:
         raise Interrupted(_what_was_kept(run_folder, output)) from None

@@ -457,7 +457,7 @@ def test_composing_to_abc_gives_the_notes_of_the_midi_beside_it(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "a.abc" in done.stdout
     text = (tmp_path / "a.abc").read_text(encoding="utf-8")
-    assert text.startswith("%abc-2.1\nX:1\nT:fiddle, seed 3\n")
+    assert text.startswith("%abc-2.1\nX:1\nT:folk, seed 3\n")
     score = read_midi(tmp_path / "a.mid")
     (back,) = read_file(tmp_path / "a.abc").contents
     assert sounding(back) == sounding(score)

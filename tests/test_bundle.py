@@ -4,12 +4,20 @@ import json
 import os
 import shutil
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from audio_models import MODELS
-from audio_models.bundle import FILES, BadBundle, Bundle, load_bundle, save_bundle
+from audio_models.bundle import (
+    FILES,
+    BadBundle,
+    Bundle,
+    halved,
+    load_bundle,
+    save_bundle,
+)
 from audio_models.network import Network
 from audio_models.player import Player, generate
 from audio_models.request import Request
@@ -213,3 +221,22 @@ def test_no_bundle_there_is_said(tmp_path):
 def test_a_bundle_that_was_copied_still_opens(saved, tmp_path):
     shutil.copytree(saved, tmp_path / "elsewhere")
     assert load_bundle(tmp_path / "elsewhere").card == "# card\n"
+
+
+def test_weights_in_sixteen_bits_take_half_the_room_and_come_back_as_they_were_told(
+    tmp_path,
+):
+
+    bundle = small_bundle()
+    rounded = replace(bundle, weights=halved(bundle.weights))
+    save_bundle(tmp_path / "whole", bundle)
+    save_bundle(tmp_path / "half", rounded, half=True)
+    back = load_bundle(tmp_path / "half").weights
+    for name, array in rounded.weights.items():
+        assert back[name].dtype == np.float32
+        np.testing.assert_array_equal(back[name], array)
+        np.testing.assert_allclose(array, bundle.weights[name], rtol=1e-3, atol=1e-4)
+    whole, half = (
+        (tmp_path / name / "weights.npz").stat().st_size for name in ("whole", "half")
+    )
+    assert half < 0.7 * whole  # beside the names of the arrays

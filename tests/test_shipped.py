@@ -34,7 +34,7 @@ def test_a_shipped_bundle_is_small(name):
 
 
 def test_the_default_model_composes_tunes_not_noise():
-    bundle = open_model("fiddle")
+    bundle = open_model("folk")
     steps, ends, in_scale = [], [], []
     major = np.array([0, 2, 4, 5, 7, 9, 11])
     for seed in range(20):
@@ -60,7 +60,7 @@ def test_the_default_model_composes_tunes_not_noise():
 def test_same_seed_same_bytes_in_this_process_and_in_a_fresh_one(tmp_path):
     done = etude("compose", "--seed", 12, "-o", tmp_path / "a.mid")
     assert done.returncode == 0, done.stderr
-    here = midi_bytes(compose(open_model("fiddle"), Wish(seed=12)).score)
+    here = midi_bytes(compose(open_model("folk"), Wish(seed=12)).score)
     assert (tmp_path / "a.mid").read_bytes() == here
 
 
@@ -71,4 +71,4 @@ def test_the_first_sound_comes_within_ten_seconds_and_the_time_is_told(tmp_path)
     done = etude("compose", "--seed", 1, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - began < 10
-    assert re.search(r"in [0-9.]+ s \(model fiddle, seed 1\)", done.stdout), done.stdout
+    assert re.search(r"in [0-9.]+ s \(model folk, seed 1\)", done.stdout), done.stdout

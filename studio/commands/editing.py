@@ -8,7 +8,7 @@ from pathlib import Path
 
 from studio import BEGAN
 from studio.commands.making import DEFAULT_FOLDER
-from studio.commands.telling import command_line, tell_files
+from studio.commands.telling import command_line, counted, tell_files
 from studio.errors import NothingUsable, WrongUsage
 from studio.outputs import Sound, check_outputs, check_sound, write_outputs
 
@@ -49,8 +49,9 @@ def carry_on(*, file, model, wish, outputs, engine, soundfont, as_json):
         print(json.dumps(facts))
         return
     print(
-        f"Continued {file.name} ({len(score)} notes, {done.key}) by {done.bars} bars, "
-        f"{done.notes_added} notes, in {time.monotonic() - BEGAN:.1f} s "
+        f"Continued {file.name} ({counted(len(score), 'note')}, {done.key}) by "
+        f"{counted(done.bars, 'bar')}, {counted(done.notes_added, 'note')}, in "
+        f"{time.monotonic() - BEGAN:.1f} s "
         f"(model {name}, seed {wish['seed']})."
     )
     if not done.end_probability:
@@ -93,7 +94,7 @@ def infill(*, file, model, bars, track, wish, outputs, engine, soundfont, as_jso
         return
     span = f"bar {first}" if first == last else f"bars {first} to {last}"
     print(
-        f"Wrote {span} of {file.name} anew: {done.removed} notes gave way to "
+        f"Wrote {span} of {file.name} anew: {counted(done.removed, 'note')} gave way to "
         f"{len(done.added)}, all others as they were, in "
         f"{time.monotonic() - BEGAN:.1f} s (model {name}, seed {wish['seed']})."
     )

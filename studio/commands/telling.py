@@ -14,8 +14,14 @@ def command_line(start, options, defaults=None):
     for name, value in options.items():
         if value != (defaults or {}).get(name):
             option = OPTION_NAMES.get(name, name).replace("_", "-")
-            words.append(f"--{option} {shlex.quote(str(value))}")
+            told = "" if value is True else f" {shlex.quote(str(value))}"
+            words.append(f"--{option}{told}")
     return " ".join(words)
+
+
+def counted(number, noun):
+    """One bar, 8 bars: a number with its noun."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def quiet_tensorflow():

@@ -32,6 +32,7 @@ def train(
     as_json,
     devices=1,
     sources=(),
+    half=False,
 ):
     """`etude train`."""
     from audio_models.architecture import LARGEST
@@ -61,6 +62,7 @@ def train(
         resumed = run_to_resume(output)
         recipe, model, size = (resumed[name] for name in ("recipe", "model", "size"))
         sources = sources or _values(resumed, "--source")
+        half = half or "--half" in shlex.split(resumed["command"])
         if folder is None and not corpus_names:
             folder, corpus_names = _music_of(resumed)
     if (folder is None) == (not corpus_names):
@@ -151,6 +153,7 @@ def train(
                 output,
                 {"recipe": recipe, "model": model, "size": size}
                 | ({"devices": devices} if devices > 1 else {})
+                | ({"half": True} if half else {})
                 | settings,
             ),
             floors=floors,
@@ -159,6 +162,7 @@ def train(
             model=model,
             size=size,
             devices=held,
+            half=half,
         )
     if bundle is None:  # the chief has it, and tells
         return
@@ -256,6 +260,7 @@ def _command(folder, corpus_names, sources, output, settings):
     where += [f"--corpus {name}" for name in corpus_names]
     where += [f"--source {shlex.quote(source)}" for source in sources]
     given = {name: value for name, value in settings.items() if value is not None}
+    given.pop("max_shift", None)  # the recipe's own: no option sets it
     options = {**dict(sorted(given.items())), "output": output}
     return command_line(" ".join(["etude train", *where]), options)
 

@@ -1,0 +1,94 @@
+"""Where a continuation ends, and which of its takes is kept."""
+
+import numpy as np
+
+from audio_models.request import IMPOSSIBLE
+
+CADENCE_WORTH = 3.0  # nats that an ending on the tonic may be less expected
+LONGEST_RUN = 4  # strikes of one key in a row, unless what was given has more
+
+
+def sound_takes(takes, tokenizer, count, steps, *, typical=None, longest=LONGEST_RUN):
+    """Which takes are worth ending: neither stuck on a note nor far from real music.
+
+    A take that repeats itself expects its end most; of such the likeliest end would
+    make the dullest music.
+
+    Args:
+        takes: `particles.Filled`, ``count`` tokens a step.
+        steps: int, how many of them count.
+        typical: float or None, nats per note of real music; None: the median take.
+        longest: int, so often in a row may the first voice strike one key.
+
+    Returns:
+        bool array (K,), True somewhere: the half that is nearest to what is typical, of
+        those that are not stuck, or of all if all are.
+    """
+    ids = takes.ids[:, : steps * count]
+    runs = np.array([longest_run(tokenizer, row[::count]) for row in ids])
+    good = runs <= max(longest, runs.min())
+    notes = np.maximum(1, tokenizer.is_note(ids).sum(axis=1))
+    nats = -takes.log_probability[:, : steps * count].sum(axis=1) / notes
+    away = np.abs(nats - (np.median(nats[good]) if typical is None else typical))
+    return good & (away <= np.median(away[good]))
+
+
+def longest_run(tokenizer, ids):
+    """How often at most one key is struck in a row in the ids of one voice."""
+    struck = ids[tokenizer.is_note(ids)]
+    changes = np.flatnonzero(np.diff(struck)) + 1
+    return int(np.diff(np.r_[0, changes, len(struck)]).max())
+
+
+def choose_end(takes, tokenizer, count, after, until, beat, tonic=None, rows=None):
+    """Which take to keep, and where to end it.
+
+    Args:
+        takes: `particles.Filled`, ``count`` tokens a step.
+        after, until: int steps; the end lies in ``after < step <= until``.
+        beat: int, how many steps the last note of the first voice should be held.
+        tonic: int or None, the pitch class on which the last voice should end.
+        rows: bool array (K,) or None, which takes there are to choose from.
+
+    Returns:
+        (int, int): the row, and how many of its steps to keep: the most expected end
+        at which the note is held. One on the tonic is taken if it is at most
+        `CADENCE_WORTH` nats less expected; where no end is held, any other.
+    """
+    worth = takes.end_log_probability[:, ::count][:, 1:]  # an end before each step
+    ends = np.arange(1, worth.shape[1] + 1)
+    held, _ = _sounding(tokenizer, takes.ids[:, ::count])
+    _, pitch = _sounding(tokenizer, takes.ids[:, count - 1 :: count])
+    held, pitch = held[:, : len(ends)], pitch[:, : len(ends)]
+    possible = (ends > after) & (ends <= until) & (worth > IMPOSSIBLE / 2)
+    if rows is not None and (possible & rows[:, None]).any():
+        possible &= rows[:, None]
+    for enough in (beat, 1, 0):
+        may = possible & (held >= enough)
+        if not may.any():
+            continue
+        if tonic is not None and enough:
+            near = worth >= worth[may].max() - CADENCE_WORTH
+            home = may & near & (pitch >= 0) & (pitch % 12 == tonic)
+            may = home if home.any() else may
+        best = np.where(may, worth, -np.inf)
+        row, place = np.unravel_index(int(best.argmax()), best.shape)
+        return int(row), int(ends[place])
+    return 0, int(until)
+
+
+def _sounding(tokenizer, cells):
+    """For how many steps the note has sounded at each step's end, and its pitch.
+
+    Args:
+        cells: int array (K, steps), one voice.
+
+    Returns:
+        two int arrays (K, steps): 0 and -1 where nothing new sounds.
+    """
+    step = np.arange(cells.shape[1])
+    latest = np.maximum.accumulate(np.where(cells != tokenizer.hold, step, -1), axis=1)
+    last = np.take_along_axis(cells, np.maximum(latest, 0), axis=1)
+    sounds = tokenizer.is_note(last) & (latest >= 0)
+    first = tokenizer.vocabulary.ids("pitch")[0]
+    return np.where(sounds, step + 1 - latest, 0), np.where(sounds, last - first, -1)
