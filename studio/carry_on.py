@@ -291,13 +291,14 @@ def _lines_on(bundle, tokenizer, score, wish, bars):
     )
     count = len(voices.tracks)
     sung = table.prefix[2:][::count]  # what the first voice was given
-    rows = sound_takes(
+    pools = sound_takes(
         takes,
         tokenizer,
         count,
         last - free,
         typical=bundle.facts.get("held_out", {}).get("model"),
         longest=max(LONGEST_RUN, longest_run(tokenizer, sung)),
+        middle=float(np.median(lines["pitch"][lines["voice"] == lines["voice"][0]])),
     )
     row, steps = choose_end(
         takes,
@@ -307,7 +308,7 @@ def _lines_on(bundle, tokenizer, score, wish, bars):
         last - free,
         grid.beat,
         _tonic(score),
-        rows,
+        pools,
     )
     places = steps * count
     end = takes.end_log_probability[row, places]
@@ -327,7 +328,7 @@ def _told_of_lines(tokenizer, score, voices, grid):
         name = score.tracks[voices.tracks[0]].name or f"track {voices.tracks[0] + 1}"
         told.append(
             f"The model writes one voice: {name!r} goes on ({voices.reason}), "
-            f"{others_in_words(tracks - 1)} as they are."
+            f"{others_in_words(tracks - 1)}."
         )
     elif not sings.all() and tokenizer.name != "melody":
         told.append("Drums and what is no voice stay as they are.")
@@ -338,11 +339,11 @@ def _told_of_lines(tokenizer, score, voices, grid):
     return told
 
 
-def others_in_words(count, verb="stay"):
-    """The other track stays, or the other 3 tracks stay."""
+def others_in_words(count, one="stays as it is", several="stay as they are"):
+    """The other track stays as it is, or the other 3 tracks stay as they are."""
     if count == 1:
-        return f"the other track {verb}s"
-    return f"the other {count} tracks {verb}"
+        return f"the other track {one}"
+    return f"the other {count} tracks {several}"
 
 
 def _key_onward(score):

@@ -1,15 +1,20 @@
 """Where a continuation ends, and which of its takes is kept."""
 
+from itertools import product
+
 import numpy as np
 
 from audio_models.request import IMPOSSIBLE
 
 CADENCE_WORTH = 3.0  # nats that an ending on the tonic may be less expected
+REGISTER = 6.0  # semitones that the middle of a line may wander off
 LONGEST_RUN = 4  # strikes of one key in a row, unless what was given has more
 
 
-def sound_takes(takes, tokenizer, count, steps, *, typical=None, longest=LONGEST_RUN):
-    """Which takes are worth ending: neither stuck on a note nor far from real music.
+def sound_takes(
+    takes, tokenizer, count, steps, *, typical=None, longest=LONGEST_RUN, middle=None
+):
+    """Which takes are worth ending: not stuck on a note, nor far from real music.
 
     A take that repeats itself expects its end most; of such the likeliest end would
     make the dullest music.
@@ -19,18 +24,29 @@ def sound_takes(takes, tokenizer, count, steps, *, typical=None, longest=LONGEST
         steps: int, how many of them count.
         typical: float or None, nats per note of real music; None: the median take.
         longest: int, so often in a row may the first voice strike one key.
+        middle: float or None, the median pitch of what that voice was given.
 
     Returns:
-        bool array (K,), True somewhere: the half that is nearest to what is typical, of
-        those that are not stuck, or of all if all are.
+        two bool arrays (K,), True somewhere: the half that is nearest to what is
+        typical, of those that are neither stuck nor in another register, or that are
+        the least so; and all of those.
     """
     ids = takes.ids[:, : steps * count]
     runs = np.array([longest_run(tokenizer, row[::count]) for row in ids])
     good = runs <= max(longest, runs.min())
+    if middle is not None:
+        off = np.array([_off_register(tokenizer, row[::count], middle) for row in ids])
+        good &= off <= max(REGISTER, off[good].min())
     notes = np.maximum(1, tokenizer.is_note(ids).sum(axis=1))
     nats = -takes.log_probability[:, : steps * count].sum(axis=1) / notes
     away = np.abs(nats - (np.median(nats[good]) if typical is None else typical))
-    return good & (away <= np.median(away[good]))
+    return good & (away <= np.median(away[good])), good
+
+
+def _off_register(tokenizer, ids, middle):
+    """By how many semitones the middle of a line lies off that of what was given."""
+    pitches = tokenizer.pitches(ids[tokenizer.is_note(ids)])
+    return abs(float(np.median(pitches)) - middle) if len(pitches) else 0.0
 
 
 def longest_run(tokenizer, ids):
@@ -40,7 +56,7 @@ def longest_run(tokenizer, ids):
     return int(np.diff(np.r_[0, changes, len(struck)]).max())
 
 
-def choose_end(takes, tokenizer, count, after, until, beat, tonic=None, rows=None):
+def choose_end(takes, tokenizer, count, after, until, beat, tonic=None, pools=()):
     """Which take to keep, and where to end it.
 
     Args:
@@ -48,7 +64,8 @@ def choose_end(takes, tokenizer, count, after, until, beat, tonic=None, rows=Non
         after, until: int steps; the end lies in ``after < step <= until``.
         beat: int, how many steps the last note of the first voice should be held.
         tonic: int or None, the pitch class on which the last voice should end.
-        rows: bool array (K,) or None, which takes there are to choose from.
+        pools: bool arrays (K,), which takes are to be chosen from: the first, or the
+            next if none of it is held to its end.
 
     Returns:
         (int, int): the row, and how many of its steps to keep: the most expected end
@@ -61,10 +78,9 @@ def choose_end(takes, tokenizer, count, after, until, beat, tonic=None, rows=Non
     _, pitch = _sounding(tokenizer, takes.ids[:, count - 1 :: count])
     held, pitch = held[:, : len(ends)], pitch[:, : len(ends)]
     possible = (ends > after) & (ends <= until) & (worth > IMPOSSIBLE / 2)
-    if rows is not None and (possible & rows[:, None]).any():
-        possible &= rows[:, None]
-    for enough in (beat, 1, 0):
-        may = possible & (held >= enough)
+    pools = [rows[:, None] & possible for rows in pools] or [possible]
+    for enough, pool in [*product((beat, 1), pools), *product((1, 0), [possible])]:
+        may = pool & (held >= enough)
         if not may.any():
             continue
         if tonic is not None and enough:

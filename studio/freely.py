@@ -8,15 +8,20 @@ from dataclasses import replace
 
 import numpy as np
 
+from audio_models.particles import Stretch, fill
 from audio_models.player import Player, generate
 from audio_models.request import Request
 from data_pipelines.measures import NO_KEY, likely_key
 from data_pipelines.score import Key, Tempo
-from data_pipelines.vocabulary import BOS, EOS
+from data_pipelines.tokenizers.bars import METRES
+from data_pipelines.vocabulary import BOS, EOS, PAD, UNK
 from studio.wish import OPTION_NAMES, parse_key, parse_range, scale_of
 
 TOKENS_A_BAR = {"chorale": 80, "performance": 120, "remi": 160, "miditok": 160}
 MOST_TOKENS = 16_384
+MOST_TOKENS_A_BAR = 320  # of remi; then the next chance to begin a bar is taken
+BAR_TAKES = 3
+DEFAULT_METRE = "4/4"
 
 
 def compose_freely(bundle, tokenizer, wish, metre):
@@ -37,6 +42,8 @@ def compose_freely(bundle, tokenizer, wish, metre):
             pitches have of one that plays drums alone.
     """
     _check_drums(bundle, wish)
+    if tokenizer.name == "remi":
+        return _compose_bars(bundle, tokenizer, wish, metre)
     prompt = [BOS]
     if hasattr(tokenizer, "metre_id"):
         prompt.append(tokenizer.metre_id(metre))
@@ -71,6 +78,52 @@ def compose_freely(bundle, tokenizer, wish, metre):
         float(np.exp(generated.log_probability[0, length - 1])) if len(ends) else 0.0
     )
     return _as_wished(score, wish), whole, ended, nats
+
+
+def _compose_bars(bundle, tokenizer, wish, metre):
+    """Write exactly so many bars of a metre, and end: as `compose_freely`."""
+    metre = metre or DEFAULT_METRE
+    if metre not in METRES:
+        known = ", ".join(filter(None, METRES))
+        raise ValueError(f"`metre` must be one of {known}. Received: {metre!r}")
+    ids = tokenizer.vocabulary.ids
+    bar, metres = ids("bar")[0], ids("metre")
+    prefix = np.array([BOS, bar, metres[METRES.index(metre)]])
+    vocabulary = np.arange(tokenizer.vocab_size)
+    never = np.isin(vocabulary, [*metres, PAD, BOS, UNK])
+    allowed = tokens_of_key_and_range(tokenizer, wish)
+    path = Stretch(
+        tokenizer.grammar,
+        tokenizer.grammar.state_after(prefix[1:]),
+        bar=bar,
+        bars=wish.bars,
+        suffix=[EOS],
+        never=never if allowed is None else never | ~allowed,
+        first=np.isin(vocabulary, list(ids("position"))),  # no bar of silence at first
+        quota=MOST_TOKENS_A_BAR,
+    )
+    takes = fill(
+        Player(bundle.architecture, bundle.weights),
+        prefix,
+        path,
+        particles=min(wish.takes, BAR_TAKES),
+        seed=wish.seed,
+        temperature=wish.temperature,
+        top_k=wish.top_k,
+        top_p=wish.top_p,
+        min_p=wish.min_p,
+        repetition=wish.repetition,
+        copies=False,
+    )
+    lengths = (takes.ids == EOS).argmax(axis=1)
+    ends = takes.log_probability[np.arange(len(lengths)), lengths]
+    row = int(ends.argmax())  # the take that the model most expects to end there
+    whole = np.concatenate([prefix, takes.ids[row, : lengths[row] + 1]])
+    score = first_bars(tokenizer.decode(whole), wish.bars)
+    notes = max(1, int(tokenizer.is_note(whole).sum()))
+    nats = -float(takes.log_probability[row].sum()) / notes
+    ended = float(np.exp(ends[row]))
+    return _as_wished(score, wish), whole.astype(np.int32), ended, nats
 
 
 def _check_drums(bundle, wish):

@@ -11,6 +11,7 @@ from data_pipelines.tokenizers import tokenizer_from_spec
 from data_pipelines.tokenizers.chorale import VOICES
 from data_pipelines.tokenizers.melody import MelodyTokenizer
 from data_pipelines.voice_leading import RANGES, VoiceLeading, voice_leading_of_ids
+from studio.carry_on import others_in_words
 from studio.guided import is_guided, player_of, reweighed
 from studio.lines import Grid, Voices, lines_of, new_notes, table_of, voices_of
 from studio.wish import parse_key, scale_of
@@ -18,8 +19,7 @@ from studio.wish import parse_key, scale_of
 TAKES = 16
 MOST_STEPS = 4096  # sixteenths: 256 bars of 4/4
 COMFORT = (62, 77)  # where the middle of a soprano's part may lie
-VELOCITY = 72
-SINGS = 52  # General MIDI: choir aahs
+SOFTER = 0.9  # how loud the added voices are, beside the melody
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def harmonize(bundle, score, wish):
     fresh = new_notes(tokenizer, table, takes.ids[row], end - first)
     is_free = table.is_free[first - table.base :].ravel()
     nats = -takes.log_probability[row][: len(is_free)][is_free].sum()
-    fresh["pitch"] -= shift
+    fresh["pitch"] -= min(max(shift, -12), 12)  # no bass is heard three octaves down
     whole = _together(score, own, melody.tracks[0], grid, fresh, voices, wish)
     sharps, is_minor = parse_key(wish.key) if wish.key else likely_key(whole)
     if not whole.keys:
@@ -211,13 +211,16 @@ def _together(score, own, track, grid, fresh, voices, wish):
         start,
         np.maximum(end - start, 1),
         np.clip(fresh["pitch"], 0, 127),
-        VELOCITY,
+        max(1, round(SOFTER * float(np.median(kept["velocity"])))),
         fresh["voice"],
     )
     melody = replace(score.tracks[track], name=score.tracks[track].name or VOICES[0])
     program = melody.program if wish.program is None else wish.program
     tracks = (melody, *(Track(name, program) for name in VOICES[1:]))
-    return replace(score, notes=np.concatenate([kept, added]), tracks=tracks)
+    pedals = score.pedals[score.pedals["track"] == track].copy()
+    pedals["track"] = 0
+    notes = np.concatenate([kept, added])
+    return replace(score, notes=notes, tracks=tracks, pedals=pedals)
 
 
 def _told(score, melody, grid, shift):
@@ -225,20 +228,13 @@ def _told(score, melody, grid, shift):
     others = np.setdiff1d(np.unique(score.notes["track"]), melody.tracks)
     if len(others):
         name = score.tracks[melody.tracks[0]].name or f"track {melody.tracks[0] + 1}"
-        told.append(
-            f"The melody is {name!r} ({melody.reason}); "
-            + (
-                "the other track is"
-                if len(others) == 1
-                else f"the other {len(others)} tracks are"
-            )
-            + " left out."
-        )
+        left = others_in_words(len(others), "is left out", "are left out")
+        told.append(f"The melody is {name!r} ({melody.reason}); {left}.")
     if shift:
         octaves = "an octave" if abs(shift) == 12 else f"{abs(shift) // 12} octaves"
         where = "below" if shift > 0 else "above"
         told.append(
-            f"It lies {octaves} {where} a soprano, and the other voices {octaves} "
+            f"It lies {octaves} {where} a soprano; the other voices sound an octave "
             f"{where} their ranges in a choir."
         )
     if len(score.metres) > 1:

@@ -7,7 +7,7 @@ from studio.errors import NothingUsable, WrongUsage
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "bundles"
 DEFAULT_MODEL = "folk"
 ONE_LINE, FOUR_LINES = ("folk", "fiddle"), ("chorales",)
-MANY_TRACKS = ("pop-piano",)
+MANY_TRACKS, DRUMS = (), ("drums",)
 
 
 def shipped_models():
@@ -21,7 +21,7 @@ def fitting_model(score):
     """The name of the shipped bundle that suits a score best.
 
     One line: a model of tunes. Two to four lines that never have two notes at a time: a
-    model of chorales. Anything else: one of several tracks.
+    model of chorales. Drums alone: one of drums. Anything else: the default.
     """
     import numpy as np
 
@@ -31,7 +31,9 @@ def fitting_model(score):
     pitched = score.notes[~score.is_drum_note()]
     tracks = np.unique(pitched["track"])
     wanted = MANY_TRACKS
-    if len(tracks) == 1 and _is_one_line(pitched):
+    if not len(pitched):
+        wanted = DRUMS
+    elif len(tracks) == 1 and _is_one_line(pitched):
         wanted = ONE_LINE
     elif 1 < len(tracks) <= 4 and len(pitched) and not score.is_drum_note().any():
         placed, reason = part_voices(score)

@@ -19,6 +19,7 @@ from studio.lines import BEYOND, metre_at, ticks_in_bar
 TOKENS_A_BAR = 320  # then the next chance to begin another bar is taken
 TOKENS_A_SECOND = 60
 REMI_TICKS = 480  # a quarter, in what `remi` decodes
+NEAR = 2  # semitones about a pitch in which a track is at home
 MARK = 60  # the pitch of a note that marks a place, and is taken out again
 
 
@@ -290,15 +291,41 @@ def _placed(score, made, notes, *, shift, earliest, until=None, latest=None):
         start = np.minimum(start, latest)
     if until is not None:
         end = np.minimum(end, until)
-    used = np.unique(score.notes["track"]).tolist()
-    home = {}
-    for track in reversed(used):
-        told = score.tracks[track]
-        home[("drum", 0) if told.is_drum else ("tonal", told.program)] = track
-    names = [("drum", 0) if t.is_drum else ("tonal", t.program) for t in made.tracks]
-    other = next((t for t in used if not score.tracks[t].is_drum), used[0])
-    track = np.array([home.get(name, other) for name in names])[notes["track"]]
+    track = tracks_for(score, made, notes, start, end)
     keep = end > start
     return notes_array(start, end - start, notes["pitch"], notes["velocity"], track)[
         keep
     ]
+
+
+def tracks_for(score, made, notes, start, end):
+    """In which track of the score each new note stands: int array (N,).
+
+    Of several with its instrument, as three pianos, the one that plays most about its
+    pitch; a single line is given no second note at a time.
+    """
+    used = np.unique(score.notes["track"]).tolist()
+    habit, is_line = {}, {}
+    for track in used:
+        own = score.track_notes(track)
+        near = np.abs(np.arange(128)[:, None] - own["pitch"].astype(int)) <= NEAR
+        habit[track] = near.sum(axis=1)
+        ends = np.maximum.accumulate(own["start"].astype(np.int64) + own["duration"])
+        is_line[track] = (ends[:-1] > own["start"][1:]).mean() < 0.05
+    pitched = [t for t in used if not score.tracks[t].is_drum]
+    busy = dict.fromkeys(used, -1)  # until when a track plays what was given to it
+    tracks = np.zeros(len(notes), dtype=np.int64)
+    for row in np.lexsort((-notes["pitch"].astype(int), start)).tolist():
+        told, pitch = made.tracks[notes["track"][row]], int(notes["pitch"][row])
+        same = [
+            t
+            for t in used
+            if score.tracks[t].is_drum == told.is_drum
+            and (told.is_drum or score.tracks[t].program == told.program)
+        ]
+        same = same or pitched or used
+        free = [t for t in same if not is_line[t] or busy[t] <= start[row]]
+        # Ranges overlap: whoever plays the most about this pitch, the first of equals.
+        best = max(free or same, key=lambda t: habit[t][pitch])
+        tracks[row], busy[best] = best, max(busy[best], int(end[row]))
+    return tracks

@@ -1,6 +1,7 @@
 """Continuing: what was given is untouched, what follows fits, whatever the weights."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,9 +17,11 @@ from data_pipelines.midi import midi_bytes, read_midi, write_midi
 from data_pipelines.score import Key, Metre, Score, Tempo, Track, notes_array
 from data_pipelines.tokenizers import TOKENIZERS
 from data_pipelines.tokenizers.melody import MelodyTokenizer
-from studio.carry_on import Onward, carry_on, choose_end
+from studio.carry_on import Onward, carry_on, others_in_words, tempo_onward
+from studio.endings import choose_end, sound_takes
 from studio.lines import Grid
 from studio.models import open_model
+from studio.stretches import tracks_for
 
 SCORES = ROOT / "assets" / "scores"
 KINDS = ("melody", "chorale", "remi", "performance")
@@ -360,3 +363,124 @@ def test_bad_input_is_one_clear_line(pitches, drums, options, status, says, tmp_
     assert done.returncode == status
     assert says in done.stderr and len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "o.mid").exists()
+
+
+def takes_of(lines, nats=None):
+    """`Filled` of melodies given as lists of pitches, each held for two steps."""
+    tokenizer = MelodyTokenizer()
+    pitch, hold = tokenizer.vocabulary.ids("pitch"), tokenizer.hold
+    ids = np.array([[t for p in line for t in (pitch[p], hold)] for line in lines])
+    worth = np.zeros(ids.shape) if nats is None else np.array(nats)[:, None] / -2
+    worth = worth * np.ones(ids.shape)
+    count = len(lines)
+    return Filled(ids, np.full(count, 1 / count), worth, np.zeros(ids.shape), 0)
+
+
+def test_a_take_that_is_stuck_on_a_note_is_not_kept():
+    takes = takes_of([[67] * 8, [67, 69, 71, 72, 71, 69, 67, 67]])
+    kept, _ = sound_takes(takes, MelodyTokenizer(), 1, 16)
+    assert kept.tolist() == [False, True]
+    kept, _ = sound_takes(takes, MelodyTokenizer(), 1, 16, longest=8)  # as was given
+    assert kept.tolist() == [True, True]
+
+
+def test_a_take_that_leaves_the_register_is_not_kept():
+    low, high = [60, 62, 64, 65] * 2, [72, 74, 76, 77] * 2
+    kept, _ = sound_takes(takes_of([high, low]), MelodyTokenizer(), 1, 16, middle=63.0)
+    assert kept.tolist() == [False, True]
+    kept, _ = sound_takes(takes_of([high, high]), MelodyTokenizer(), 1, 16, middle=63.0)
+    assert kept.all()  # of two as far off, none is the worse
+
+
+def test_the_half_of_the_takes_nearest_to_real_music_may_be_kept():
+    line = [60, 62, 64, 65, 67, 65, 64, 62]
+    takes = takes_of([line] * 4, nats=[0.5, 1.9, 2.3, 6.0])  # nats per note
+    kept, _ = sound_takes(takes, MelodyTokenizer(), 1, 16, typical=2.0)
+    assert kept.tolist() == [False, True, True, False]
+
+
+def test_a_held_end_of_a_fair_take_is_better_than_a_short_one_of_the_best():
+    tokenizer = MelodyTokenizer()
+    pitch, hold = tokenizer.vocabulary.ids("pitch"), tokenizer.hold
+    short, held = [pitch[60], hold, pitch[62]], [pitch[60], hold, hold]
+    worth = np.array([[IMPOSSIBLE, -9.0, -0.5], [IMPOSSIBLE, -9.0, -2.0]])
+    ids = np.array([[*short, pitch[64]], [*held, hold]])
+    worth = np.c_[worth, [-0.5, -2.0]]  # an end before step 3: after three steps
+    takes = Filled(ids, np.full(2, 0.5), np.zeros((2, 4)), worth, 0)
+    best, fair = np.array([True, False]), np.array([True, True])
+    assert choose_end(takes, tokenizer, 1, 2, 3, beat=3, pools=(best, fair)) == (1, 3)
+    assert choose_end(takes, tokenizer, 1, 2, 3, beat=3, pools=(best,)) == (0, 3)
+    # No end of the pool is possible: any other is better than none.
+    none = np.array([False, False])
+    assert choose_end(takes, tokenizer, 1, 2, 3, beat=3, pools=(none,)) == (0, 3)
+
+
+def test_a_take_of_silence_is_no_error():
+    tokenizer = MelodyTokenizer()
+    ids = np.full((2, 8), tokenizer.rest)
+    takes = Filled(ids, np.full(2, 0.5), np.zeros((2, 8)), np.zeros((2, 8)), 0)
+    assert sound_takes(takes, tokenizer, 1, 8, middle=60.0)[0].all()
+
+
+def test_a_piece_that_slows_down_goes_on_as_before():
+    """4/4 of 480 ticks, 8 bars: slower from bar 7 on."""
+    score = tune([60, 62, 64, 65] * 16, qpm=100.0)
+    bar = 4 * 480
+    slowing = (Tempo(0, 100.0), Tempo(6 * bar, 90.0), Tempo(7 * bar, 70.0))
+    assert tempo_onward(replace(score, tempos=slowing)) == (100.0, True)
+    slower_part = (Tempo(0, 100.0), Tempo(6 * bar, 70.0))  # two bars, at one tempo
+    assert tempo_onward(replace(score, tempos=slower_part)) == (70.0, False)
+    faster = (Tempo(0, 100.0), Tempo(6 * bar, 110.0), Tempo(7 * bar, 120.0))
+    assert tempo_onward(replace(score, tempos=faster)) == (120.0, False)
+    assert tempo_onward(replace(score, tempos=())) == (120.0, False)
+
+    given = replace(score, tempos=slowing)
+    done = carry_on(random_bundle("melody"), given, Onward(bars=1, takes=2))
+    assert done.score.tempos == (*slowing, Tempo(given.end_tick, 100.0))
+    assert any("slows down" in sentence for sentence in done.told)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_file_says_behind_its_last_note_does_not_bend_what_is_added(kind):
+    score = tune([60, 62, 64, 65] * 4, qpm=100.0)
+    end = score.end_tick
+    trailing = replace(
+        score,
+        tempos=(*score.tempos, Tempo(end + 960, 30.0)),
+        metres=(*score.metres, Metre(end + 960, 3, 4)),
+    )
+    done = carry_on(random_bundle(kind), trailing, Onward(bars=2, takes=2))
+    assert done.score.tempos == score.tempos and done.score.metres == score.metres
+    assert done.score.notes[: len(score)].tobytes() == score.notes.tobytes()
+    assert any("behind its last note" in sentence for sentence in done.told)
+
+
+def test_of_several_pianos_each_goes_on_where_it_plays():
+    """A line about C5, chords about C3, one instrument: the bass stays with the chords."""
+    line = notes_array(np.arange(16) * 480, 480, [72, 74, 76, 77] * 4, 80, 0)
+    chords = notes_array(np.repeat(np.arange(8) * 960, 3), 960, [48, 52, 55] * 8, 60, 1)
+    tracks = (Track("MELODY", 0), Track("PIANO", 0))
+    score = Score(np.concatenate([line, chords]), 480, tracks)
+    made = Score(notes_array(0, 480, [50, 53, 74], 70, 0), 480, (Track("", 0),))
+    start = made.notes["start"].astype(int)
+    homes = tracks_for(score, made, made.notes, start, start + 480)
+    assert dict(zip(made.notes["pitch"].tolist(), homes.tolist(), strict=True)) == {
+        50: 1,
+        53: 1,
+        74: 0,
+    }
+
+
+def test_a_line_is_given_no_second_note_at_a_time():
+    line = notes_array(np.arange(16) * 480, 480, [72, 74, 76, 77] * 4, 80, 0)
+    chords = notes_array(np.repeat(np.arange(8) * 960, 2), 960, [48, 52] * 8, 60, 1)
+    tracks = (Track("MELODY", 0), Track("PIANO", 0))
+    score = Score(np.concatenate([line, chords]), 480, tracks)
+    made = Score(notes_array(0, 480, [72, 76], 70, 0), 480, (Track("", 0),))
+    homes = tracks_for(score, made, made.notes, np.zeros(2, int), np.full(2, 480))
+    assert homes.tolist() == [1, 0]  # the higher keeps the line
+
+
+def test_one_track_and_several_are_told_apart_in_words():
+    assert others_in_words(1) == "the other track stays as it is"
+    assert others_in_words(3) == "the other 3 tracks stay as they are"

@@ -279,3 +279,17 @@ def test_a_drum_piece_has_the_bars_asked_for_and_names_no_key():
 def test_what_only_pitches_have_cannot_be_asked_of_drums(wish, told):
     with pytest.raises(ValueError, match=told.replace(".*", ".*drums alone.*")):
         compose(drum_bundle(), Wish(bars=2, **wish))
+
+
+def test_the_command_in_a_card_has_no_option_that_train_lacks():
+    import inspect
+    from pathlib import Path
+
+    from studio.cli_models import train
+    from studio.commands.training import _command
+
+    known = {name.replace("_", "-") for name in inspect.signature(train).parameters}
+    for name, recipe in RECIPES.items():
+        settings = {"recipe": name, "epochs": 2} | recipe.plan
+        words = _command(None, [DRUM_PATTERNS], [], Path("o"), settings).split()
+        assert {word[2:] for word in words if word.startswith("--")} <= known

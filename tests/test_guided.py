@@ -1,5 +1,7 @@
 """Composing with a model that hears ahead, and harmonising: laws that any weights obey."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from audio_models.bundle import Bundle
 from audio_models.network import first_values
 from data_pipelines.measures import likely_key
 from data_pipelines.midi import read_midi
-from data_pipelines.score import Metre, Score, Tempo, Track, notes_array
+from data_pipelines.score import PEDAL, Metre, Score, Tempo, Track, notes_array
 from data_pipelines.tokenizers.chorale import ChoraleTokenizer
 from data_pipelines.tokenizers.melody import MelodyTokenizer
 from data_pipelines.voice_leading import RANGES
@@ -229,3 +231,39 @@ def test_a_written_and_read_harmony_still_has_the_melody(tmp_path):
         back.track_notes(0)["start"] / back.ticks_per_quarter,
         score.notes["start"] / score.ticks_per_quarter,
     )
+
+
+def test_added_voices_are_a_little_softer_than_the_melody():
+    """Of velocity 25 nine tenths are 22.5; rounded to even, 22."""
+    score = tune([67, 69, 71, 72])
+    quiet = score.notes.copy()
+    quiet["velocity"] = 25
+    done = harmonize(
+        untrained("chorale"), replace(score, notes=quiet), Harmony(seed=1, takes=1)
+    )
+    added = done.score.notes[done.score.notes["track"] > 0]
+    assert len(added) and set(added["velocity"].tolist()) == {22}
+
+
+def test_under_a_double_bass_no_voice_sinks_out_of_hearing():
+    """The bass of a choir begins at E2, 40: an octave lower is as far as it goes."""
+    low = tune([26, 28, 30, 31, 33, 31, 30, 26])
+    done = harmonize(untrained("chorale"), low, Harmony(seed=1, takes=1))
+    added = done.score.notes[done.score.notes["track"] > 0]["pitch"]
+    assert added.min() >= RANGES["Bass"][0] - 12
+
+
+def test_the_pedal_of_another_track_does_not_blur_the_new_voices():
+    score = tune([67, 69, 71, 72])
+    chords = notes_array(0, 960, [48, 52, 55], 80, 1)
+    pedals = np.zeros(2, dtype=PEDAL)
+    pedals["duration"], pedals["track"] = 960, (0, 1)
+    score = replace(
+        score,
+        notes=np.concatenate([score.notes, chords]),
+        tracks=(*score.tracks, Track("Piano", 0)),
+        pedals=pedals,
+    )
+    wish = Harmony(seed=1, takes=1, track=0)
+    done = harmonize(untrained("chorale"), score, wish)
+    assert done.score.pedals["track"].tolist() == [0]  # the melody's own

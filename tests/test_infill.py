@@ -382,3 +382,17 @@ def test_bad_input_is_one_clear_line(options, says, tmp_path):
     done = etude("infill", tmp_path / "a.mid", *options, "-o", tmp_path / "o.mid")
     assert done.returncode == 2
     assert says in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_new_note_does_not_ring_into_bars_that_were_silent():
+    """Bars 1 and 4 are given, 2 and 3 are empty, and bar 2 is filled: it ends there."""
+    notes = notes_array(
+        np.r_[np.arange(8) * 240, 3 * 1920 + np.arange(8) * 240],
+        240,
+        60 + np.arange(16),
+    )
+    score = Score(notes, 480, metres=(Metre(0, 4, 4),))
+    for seed in range(4):
+        done = infill(random_bundle("melody"), score, Gap(2, 2, seed=seed, particles=4))
+        ends = done.added["start"] + done.added["duration"]
+        assert (ends <= 2 * 1920).all()

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from studio.commands.making import DEFAULT_FOLDER
+from studio.commands.telling import counted
 from studio.errors import WrongUsage
 from studio.outputs import check_outputs
 
@@ -70,7 +71,7 @@ def _print(file, name, found, dearest, typical):
     beside = f"; {typical:.2f} on music held back from it" if typical else ""
     print(
         f"{file}: {found.nats_per_note:.3f} nats per note to {name}{beside}. "
-        f"{len(found.notes):,} notes, {found.tokens:,} tokens, {found.total:.1f} nats "
+        f"{counted(len(found.notes), 'note')}, {found.tokens:,} tokens, {found.total:.1f} nats "
         "in all."
     )
     if found.lost:
