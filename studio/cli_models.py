@@ -80,6 +80,10 @@ def train(
             "GPU, over so many virtual devices on the CPU, which is no faster."
         ),
     ] = 1,
+    half: Annotated[
+        bool,
+        typer.Option("--half", help="Store each weight in 16 bits: half the size."),
+    ] = False,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on with the interrupted run of this bundle."),

@@ -461,7 +461,8 @@ def test_of_several_pianos_each_goes_on_where_it_plays():
     chords = notes_array(np.repeat(np.arange(8) * 960, 3), 960, [48, 52, 55] * 8, 60, 1)
     tracks = (Track("MELODY", 0), Track("PIANO", 0))
     score = Score(np.concatenate([line, chords]), 480, tracks)
-    made = Score(notes_array(0, 480, [50, 53, 74], 70, 0), 480, (Track("", 0),))
+    made = notes_array([0, 480, 960], 480, [50, 53, 74], 70, 0)
+    made = Score(made, 480, (Track("", 0),))
     start = made.notes["start"].astype(int)
     homes = tracks_for(score, made, made.notes, start, start + 480)
     assert dict(zip(made.notes["pitch"].tolist(), homes.tolist(), strict=True)) == {

@@ -56,13 +56,17 @@ def test_a_tempo_and_a_metre_are_added_and_taken_away():
     assert read.notes.tobytes() == score.notes.tobytes()
 
 
-def test_a_new_note_that_follows_at_once_does_not_end_the_one_before():
-    data = file_of(C4, END)
+def test_of_one_key_the_old_note_ends_before_the_new_one_begins():
+    """By hand: C4 from 96 to 192 is given; new ones stand at once before and behind."""
+    data = file_of(b"\x60" + C4[1:], END)
     score = parse_midi(data)
-    more = np.append(score.notes, notes_array(96, 48, 60, 64))  # the same key again
-    longer = replace(score, notes=more)
-    assert parse_midi(grafted(data, score, longer)).notes.tobytes() == (
-        longer.notes.tobytes()
+    more = np.append(score.notes, notes_array([0, 192], [96, 48], 60, 64))
+    new = grafted(data, score, replace(score, notes=more))
+    on, off = b"\x90\x3c\x40", b"\x80\x3c\x00"
+    ended = b"\x90\x3c\x00"  # as the file ends its own
+    assert new == file_of(
+        *(b"\x00" + on, b"\x60" + off, b"\x00" + on),
+        *(b"\x60" + ended, b"\x00" + on, b"\x30" + off, END),
     )
 
 
