@@ -13,7 +13,7 @@ import numpy as np
 from audio_models import FILLERS
 from audio_models.particles import fill
 from audio_models.request import IMPOSSIBLE
-from data_pipelines.measures import key_name, likely_key
+from data_pipelines.measures import key_in_words, key_name, likely_key
 from data_pipelines.score import DEFAULT_QPM, Tempo, notes_array
 from data_pipelines.tokenizers import tokenizer_from_spec
 from studio.endings import LONGEST_RUN, choose_end, longest_run, sound_takes
@@ -165,7 +165,7 @@ def carry_on(bundle, score, wish):
         line = metre.tick - (metre.tick - begins) // bar * bar
         metres = (*metres, replace(metre, tick=line))
     longer = replace(score, notes=whole, tempos=tempos, metres=metres)
-    key = key_name(*_key_onward(score))
+    key = key_name(*_key_onward(score)) if score.keys else key_in_words(score)
     return Continued(longer, begins, bars, key, end, nats, (*said, *told))
 
 

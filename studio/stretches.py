@@ -311,7 +311,8 @@ def tracks_for(score, made, notes, start, end):
         near = np.abs(np.arange(128)[:, None] - own["pitch"].astype(int)) <= NEAR
         habit[track] = near.sum(axis=1)
         ends = np.maximum.accumulate(own["start"].astype(np.int64) + own["duration"])
-        is_line[track] = (ends[:-1] > own["start"][1:]).mean() < 0.05
+        overlaps = (ends[:-1] > own["start"][1:]).sum()
+        is_line[track] = overlaps <= 0.05 * len(own)
     pitched = [t for t in used if not score.tracks[t].is_drum]
     busy = dict.fromkeys(used, -1)  # until when a track plays what was given to it
     tracks = np.zeros(len(notes), dtype=np.int64)

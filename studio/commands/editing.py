@@ -137,6 +137,10 @@ def _carried_out(file, work, bundle, score, wish):
         drums_too = len(score) and bundle.vocabulary.get("tokenizer") == "remi"
         if not drums_too:
             raise NothingUsable(f"{file}: {why}: nothing that the model could read.")
+    elif bundle.facts.get("recipe") == "drums" and not score.is_drum_note().any():
+        raise WrongUsage(
+            f"{file} has no drums: a model of drums has nothing to write in it."
+        )
     return work(bundle, score, wish)
 
 
