@@ -16,6 +16,7 @@ from data_pipelines.measures import likely_key
 from data_pipelines.tokenizers.melody import steps_in_bar
 from data_pipelines.vocabulary import BOS, EOS
 from data_pipelines.voice_leading import RANGES
+from studio.diagnose import longest_loop
 from studio.led import sheet_of
 from studio.wish import parse_key, parse_range, scale_of
 
@@ -164,8 +165,8 @@ def compose_guided(bundle, tokenizer, wish, metre):
         wish: `studio.wish.Wish`. metre: str or None.
 
     Returns:
-        `Drawn`: of all takes one that ends on its tonic, in the key that was asked for,
-        and is about as surprising as real music is to the model.
+        `Drawn`: of all takes one that does not loop, is in the key that was asked for,
+        ends on its tonic, and is about as surprising as real music is to the model.
     """
     voices = bundle.architecture.num_voices
     bar = steps_in_bar(metre or "4/4")
@@ -226,7 +227,7 @@ def _badness(tokenizer, take, wish, typical, voices):
     # Smaller is better, compared in this order.
     score = tokenizer.decode(take.ids)
     if not len(score):
-        return (2, 0.0, 0, 0.0)
+        return (3, 0.0, 0, 0.0)
     key = likely_key(score)
     is_other = wish.key is not None and key != parse_key(wish.key)
     last = score.notes["start"] + score.notes["duration"]
@@ -243,4 +244,5 @@ def _badness(tokenizer, take, wish, typical, voices):
         ratio = take.notes / (wish.bars * voices * wish.density)
         sparse = abs(round(5 * float(np.log(max(ratio, 1e-3)))))
     surprise = take.nats_per_note - (typical or take.nats_per_note)
-    return (int(is_other), sparse, 3 - ends, abs(surprise))
+    loops = longest_loop(take.ids) is not None
+    return (int(is_other) + int(loops), sparse, 3 - ends, abs(surprise))
