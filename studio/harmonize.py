@@ -162,7 +162,11 @@ def harmonize(bundle, score, wish):
     nats = -takes.log_probability[row][: len(is_free)][is_free].sum()
     fresh["pitch"] -= min(max(shift, -12), 12)  # no bass is heard three octaves down
     whole = _together(score, own, melody.tracks[0], grid, fresh, voices, wish)
-    sharps, is_minor = parse_key(wish.key) if wish.key else likely_key(whole)
+    sharps, is_minor = likely_key(whole)
+    if wish.key:
+        sharps, is_minor = parse_key(wish.key)
+    elif score.keys:
+        sharps, is_minor = score.keys[0].sharps, score.keys[0].is_minor
     if not whole.keys:
         whole = replace(whole, keys=(Key(0, sharps, is_minor),))
     return Harmonized(
