@@ -16,8 +16,14 @@ from audio_models.request import IMPOSSIBLE
 from data_pipelines.measures import key_in_words, key_name, likely_key
 from data_pipelines.score import DEFAULT_QPM, Tempo, notes_array
 from data_pipelines.tokenizers import tokenizer_from_spec
-from studio.endings import LONGEST_RUN, choose_end, longest_run, sound_takes
-from studio.guided import notes_among, player_of
+from studio.endings import (
+    LONGEST_RUN,
+    choose_end,
+    longest_run,
+    sound_takes,
+    with_cadence,
+)
+from studio.guided import is_guided, notes_among, player_of
 from studio.lines import (
     LINE_TOKENS,
     Grid,
@@ -277,6 +283,10 @@ def _lines_on(bundle, tokenizer, score, wish, bars):
         may_end=False,
         compass=compass,
     )
+    count, home = len(voices.tracks), None
+    if is_guided(bundle):  # it knows where the end is: the last beat is the tonic's
+        home = (last - free - grid.beat) * count + count - 1
+        table = with_cadence(tokenizer, table, home, count, _tonic(score))
     takes = fill(
         player_of(bundle, table.prefix, table.sheet, spare=1),
         table.prefix,
@@ -289,7 +299,6 @@ def _lines_on(bundle, tokenizer, score, wish, bars):
         top_p=wish.top_p,
         copies=False,
     )
-    count = len(voices.tracks)
     sung = table.prefix[2:][::count]  # what the first voice was given
     pools = sound_takes(
         takes,
@@ -310,6 +319,9 @@ def _lines_on(bundle, tokenizer, score, wish, bars):
         _tonic(score),
         pools,
     )
+    if home is not None:
+        worth = np.where(pools[0], takes.log_probability[:, home], -np.inf)
+        row, steps = int(worth.argmax()), last - free
     places = steps * count
     end = takes.end_log_probability[row, places]
     fresh = new_notes(tokenizer, table, takes.ids[row], steps)

@@ -1,10 +1,12 @@
 """Where a continuation ends, and which of its takes is kept."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 
 from audio_models.request import IMPOSSIBLE
+from studio.led import sheet_of
 
 CADENCE_WORTH = 3.0  # nats that an ending on the tonic may be less expected
 REGISTER = 6.0  # semitones that the middle of a line may wander off
@@ -91,6 +93,31 @@ def choose_end(takes, tokenizer, count, after, until, beat, tonic=None, pools=()
         row, place = np.unravel_index(int(best.argmax()), best.shape)
         return int(row), int(ends[place])
     return 0, int(until)
+
+
+def with_cadence(tokenizer, table, home, count, tonic):
+    """A table whose last voice strikes the tonic in a place, and holds it from there on.
+
+    For a model that hears ahead: it knows where the end is, expects any of its endings,
+    and is told by this that the last note is held.
+
+    Args:
+        table: `lines.Table`, ``count`` cells a step.
+        home: int, the number of a free cell of that voice.
+        tonic: int, a pitch class.
+
+    Returns:
+        `lines.Table`; the same where that cell may not have the tonic.
+    """
+    may = table.sheet.may_stand.copy()
+    first = tokenizer.vocabulary.ids("pitch")[0]
+    vocabulary = np.arange(tokenizer.vocab_size)
+    is_tonic = tokenizer.is_note(vocabulary) & ((vocabulary - first) % 12 == tonic)
+    if home < 0 or not (may[home] & is_tonic).any():
+        return table
+    may[home] &= is_tonic
+    may[home + count :: count] = vocabulary == tokenizer.hold
+    return replace(table, sheet=sheet_of(tokenizer, may, table.prefix))
 
 
 def _sounding(tokenizer, cells):

@@ -160,6 +160,19 @@ def tune(pitches, quarter=480, channel_track=0, tempo=97.0):
     )
 
 
+def test_what_is_continued_ends_on_its_tonic_at_the_bar_line_even_untrained(bundle):
+    from studio.carry_on import Onward, carry_on
+
+    score = tune([67, 69, 71, 72, 74, 72, 71, 69, 67])
+    done = carry_on(bundle, score, Onward(bars=3, seed=2, takes=3)).score
+    np.testing.assert_array_equal(done.notes[: len(score.notes)], score.notes)
+    end = done.notes["start"].astype(int) + done.notes["duration"]
+    final = done.notes[end == end.max()]
+    tonic = scale_of(*likely_key(score))[1]
+    assert tonic in final["pitch"] % 12  # of four voices, that of the bass
+    assert end.max() == pytest.approx(6 * 3 * 480, abs=480 / 4)  # three bars and three
+
+
 def test_a_harmonised_melody_is_untouched_and_has_three_voices_below():
     score = tune([67, 69, 71, 72, 74, 72, 71, 69, 67, 66, 67, 67])
     done = harmonize(untrained("chorale"), score, Harmony(seed=4, takes=3))
