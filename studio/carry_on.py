@@ -38,12 +38,11 @@ from studio.lines import (
     usual_velocity,
     voices_of,
 )
+from studio.wish import MOST_BARS, check_ranges
 
 DEFAULT_BARS = 8
-MOST_BARS = 256
 TAKES = 8
 SLOWING_BARS = 4  # as far back a ritardando may begin
-OPTION_NAMES = {"qpm": "tempo"}  # as people say it
 
 
 @dataclass(frozen=True)
@@ -95,22 +94,7 @@ class Continued:
 
 def check_onward(wish):
     """Raise ValueError if a wish lies outside its range, naming it."""
-    ranges = {
-        "bars": (1, MOST_BARS),
-        "seconds": (1, 3600),
-        "takes": (1, 64),
-        "temperature": (0, 10),
-        "seed": (0, 2**63 - 1),
-        "top_k": (1, 65_536),
-        "qpm": (20, 400),
-    }
-    for name, (low, high) in ranges.items():
-        value = getattr(wish, name)
-        if value is not None and not low <= value <= high:
-            told = OPTION_NAMES.get(name, name)
-            raise ValueError(f"`{told}` must be in {low}..{high}. Received: {value}")
-    if not 0 < wish.top_p <= 1:
-        raise ValueError(f"`top_p` must be in (0, 1]. Received: {wish.top_p}")
+    check_ranges(wish)
     if wish.bars is not None and wish.seconds is not None:
         raise ValueError("Give `bars` or `seconds`, not both.")
 

@@ -32,9 +32,9 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="melody-lstm, melody-transformer, chorale-voices, chorale-lstm, "
-            "performance-lstm, remi-transformer or drums; melody-ngram and "
-            "chorale-ngram count."
+            help="melody-lstm, melody-transformer, melody-anticipation, "
+            "chorale-anticipation, chorale-voices, chorale-lstm, performance-lstm, "
+            "remi-transformer or drums; melody-ngram and chorale-ngram count."
         ),
     ] = "melody-lstm",
     model: Annotated[

@@ -5,7 +5,19 @@ from typing import Annotated
 
 import typer
 
-from studio.options import EngineName, Json, Model, Output, SoundFont
+from studio.options import (
+    EngineName,
+    FittingModel,
+    Json,
+    Model,
+    Output,
+    ScoreFile,
+    Seed,
+    SoundFont,
+    Temperature,
+    TopK,
+    TopP,
+)
 
 
 def compose(
@@ -20,18 +32,10 @@ def compose(
     key: Annotated[
         str | None, typer.Option(help="For example D, F#m, Bb major. Default: free.")
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Same seed, same music. Default: a new one.")
-    ] = None,
-    temperature: Annotated[
-        float, typer.Option(help="0 takes the likeliest note; above 1 is wild.")
-    ] = 0.9,
-    top_p: Annotated[
-        float, typer.Option(help="Draw from this share of the mass.")
-    ] = 0.95,
-    top_k: Annotated[
-        int | None, typer.Option(help="Draw from this many tokens at most.")
-    ] = None,
+    seed: Seed = None,
+    temperature: Temperature = 0.9,
+    top_p: TopP = 0.95,
+    top_k: TopK = None,
     min_p: Annotated[
         float,
         typer.Option(
@@ -108,7 +112,7 @@ def compose(
 
 
 def listen(
-    file: Annotated[Path, typer.Argument(help="A MIDI, ABC or MusicXML file.")],
+    file: ScoreFile,
     output: Output = None,
     engine: EngineName = "auto",
     soundfont: SoundFont = None,
@@ -129,7 +133,7 @@ def listen(
 
 
 def score(
-    file: Annotated[Path, typer.Argument(help="A MIDI, ABC or MusicXML file.")],
+    file: ScoreFile,
     model: Model = "folk",
     worst: Annotated[
         int,
@@ -155,18 +159,8 @@ def score(
     scoring.score(file=file, model=model, worst=worst, outputs=output, as_json=json)
 
 
-FittingModel = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        "-m",
-        help="A shipped model, or a bundle's folder. Default: the shipped one that fits.",
-    ),
-]
-
-
 def continue_(
-    file: Annotated[Path, typer.Argument(help="A MIDI, ABC or MusicXML file.")],
+    file: ScoreFile,
     model: FittingModel = None,
     bars: Annotated[
         int | None, typer.Option(help="How many bars to add, 1 to 256. Default: 8.")
@@ -174,18 +168,10 @@ def continue_(
     seconds: Annotated[
         float | None, typer.Option(help="About how many seconds to add, in whole bars.")
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Same seed, same music. Default: a new one.")
-    ] = None,
-    temperature: Annotated[
-        float, typer.Option(help="0 takes the likeliest note; above 1 is wild.")
-    ] = 0.9,
-    top_p: Annotated[
-        float, typer.Option(help="Draw from this share of the mass.")
-    ] = 0.95,
-    top_k: Annotated[
-        int | None, typer.Option(help="Draw from this many tokens at most.")
-    ] = None,
+    seed: Seed = None,
+    temperature: Temperature = 0.9,
+    top_p: TopP = 0.95,
+    top_k: TopK = None,
     tempo: Annotated[
         float | None,
         typer.Option(
@@ -220,7 +206,7 @@ def continue_(
 
 
 def infill(
-    file: Annotated[Path, typer.Argument(help="A MIDI, ABC or MusicXML file.")],
+    file: ScoreFile,
     bars: Annotated[
         str,
         typer.Option(
@@ -236,9 +222,7 @@ def infill(
         ),
     ] = None,
     model: FittingModel = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Same seed, same music. Default: a new one.")
-    ] = None,
+    seed: Seed = None,
     particles: Annotated[
         int | None,
         typer.Option(
@@ -246,15 +230,9 @@ def infill(
             "Default: 64, of a Transformer 16."
         ),
     ] = None,
-    temperature: Annotated[
-        float, typer.Option(help="0 takes the likeliest note; above 1 is wild.")
-    ] = 1.0,
-    top_p: Annotated[
-        float, typer.Option(help="Draw from this share of the mass.")
-    ] = 1.0,
-    top_k: Annotated[
-        int | None, typer.Option(help="Draw from this many tokens at most.")
-    ] = None,
+    temperature: Temperature = 1.0,
+    top_p: TopP = 1.0,
+    top_k: TopK = None,
     output: Output = None,
     engine: EngineName = "auto",
     soundfont: SoundFont = None,
@@ -283,22 +261,14 @@ def infill(
 
 
 def harmonize(
-    file: Annotated[Path, typer.Argument(help="A MIDI, ABC or MusicXML file.")],
+    file: ScoreFile,
     model: Annotated[
         str, typer.Option("--model", "-m", help="A model of chorales, or its folder.")
     ] = "chorales",
-    seed: Annotated[
-        int | None, typer.Option(help="Same seed, same music. Default: a new one.")
-    ] = None,
-    temperature: Annotated[
-        float, typer.Option(help="0 takes the likeliest note; above 1 is wild.")
-    ] = 0.8,
-    top_p: Annotated[
-        float, typer.Option(help="Draw from this share of the mass.")
-    ] = 0.95,
-    top_k: Annotated[
-        int | None, typer.Option(help="Draw from this many tokens at most.")
-    ] = None,
+    seed: Seed = None,
+    temperature: Temperature = 0.8,
+    top_p: TopP = 0.95,
+    top_k: TopK = None,
     track: Annotated[
         int | None,
         typer.Option(help="Which track is the melody, from 1. Default: found out."),

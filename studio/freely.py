@@ -15,11 +15,11 @@ from data_pipelines.measures import NO_KEY, likely_key
 from data_pipelines.score import Key, Tempo
 from data_pipelines.tokenizers.bars import METRES
 from data_pipelines.vocabulary import BOS, EOS, PAD, UNK
+from studio import stretches
 from studio.wish import OPTION_NAMES, parse_key, parse_range, scale_of
 
-TOKENS_A_BAR = {"chorale": 80, "performance": 120, "remi": 160, "miditok": 160}
+TOKENS_A_BAR = {"chorale": 80, "performance": 120, "miditok": 160}
 MOST_TOKENS = 16_384
-MOST_TOKENS_A_BAR = 320  # of remi; then the next chance to begin a bar is taken
 BAR_TAKES = 3
 DEFAULT_METRE = "4/4"
 
@@ -100,7 +100,7 @@ def _compose_bars(bundle, tokenizer, wish, metre):
         suffix=[EOS],
         never=never if allowed is None else never | ~allowed,
         first=np.isin(vocabulary, list(ids("position"))),  # no bar of silence at first
-        quota=MOST_TOKENS_A_BAR,
+        quota=stretches.TOKENS_A_BAR,
     )
     takes = fill(
         Player(bundle.architecture, bundle.weights),

@@ -14,7 +14,7 @@ from data_pipelines.voice_leading import RANGES, VoiceLeading, voice_leading_of_
 from studio.carry_on import others_in_words
 from studio.guided import is_guided, player_of, reweighed
 from studio.lines import Grid, Voices, lines_of, new_notes, table_of, voices_of
-from studio.wish import parse_key, scale_of
+from studio.wish import check_ranges, parse_key, scale_of
 
 TAKES = 16
 MOST_STEPS = 4096  # sixteenths: 256 bars of 4/4
@@ -63,20 +63,7 @@ class Harmonized:
 
 def check_harmony(wish):
     """Raise ValueError if a wish lies outside its range, naming it."""
-    ranges = {
-        "takes": (1, 64),
-        "temperature": (0, 10),
-        "seed": (0, 2**63 - 1),
-        "top_k": (1, 65_536),
-        "program": (0, 127),
-    }
-    for name, (low, high) in ranges.items():
-        value = getattr(wish, name)
-        if value is not None and not low <= value <= high:
-            name = "instrument" if name == "program" else name
-            raise ValueError(f"`{name}` must be in {low}..{high}. Received: {value}")
-    if not 0 < wish.top_p <= 1:
-        raise ValueError(f"`top_p` must be in (0, 1]. Received: {wish.top_p}")
+    check_ranges(wish)
     if wish.key is not None:
         parse_key(wish.key)
 

@@ -23,6 +23,7 @@ from studio.lines import (
     table_of,
     voices_of,
 )
+from studio.wish import check_ranges
 
 PARTICLES = 64
 PARTICLES_OF_WINDOWS = 16  # of a model whose state is a long cache, copied each step
@@ -82,19 +83,7 @@ def check_gap(gap, score):
     Raises:
         ValueError: if a wish lies outside its range, naming it.
     """
-    ranges = {
-        "temperature": (0, 10),
-        "seed": (0, 2**63 - 1),
-        "top_k": (1, 65_536),
-        "particles": (1, MOST_PARTICLES),
-        "look": (1, FARTHEST_BARS),
-    }
-    for name, (low, high) in ranges.items():
-        value = getattr(gap, name)
-        if value is not None and not low <= value <= high:
-            raise ValueError(f"`{name}` must be in {low}..{high}. Received: {value}")
-    if not 0 < gap.top_p <= 1:
-        raise ValueError(f"`top_p` must be in (0, 1]. Received: {gap.top_p}")
+    check_ranges(gap, particles=(1, MOST_PARTICLES), look=(1, FARTHEST_BARS))
     bars = score.count_bars()
     if not 1 <= gap.first <= gap.last <= bars:
         raise ValueError(

@@ -42,3 +42,21 @@ Split = Annotated[
         "train, valid, test, or the files, say."
     ),
 ]
+
+ScoreFile = Annotated[Path, typer.Argument(help="A MIDI, ABC or MusicXML file.")]
+FittingModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A shipped model, or a bundle's folder. Default: the shipped one that fits.",
+    ),
+]
+Seed = Annotated[
+    int | None, typer.Option(help="Same seed, same music. Default: a new one.")
+]
+Temperature = Annotated[
+    float, typer.Option(help="0 takes the likeliest note; above 1 is wild.")
+]
+TopP = Annotated[float, typer.Option(help="Draw from this share of the mass.")]
+TopK = Annotated[int | None, typer.Option(help="Draw from this many tokens at most.")]

@@ -16,6 +16,19 @@ OPTION_NAMES = {
     "program": "instrument",
     "pitch_range": "range",
 }  # as people say it
+RANGES = {
+    "bars": (1, MOST_BARS),
+    "seconds": (1, 3600),
+    "takes": (1, 64),
+    "temperature": (0, 10),
+    "seed": (0, 2**63 - 1),
+    "top_k": (1, 65_536),
+    "min_p": (0, 1),
+    "repetition": (0.1, 10),
+    "qpm": (20, 400),
+    "program": (0, 127),
+    "density": (0.1, 48),
+}
 SCALE = (0, 2, 4, 5, 7, 9, 11)  # of a major key, semitones over its tonic
 MINOR_SCALE = (0, 2, 3, 5, 7, 8, 9, 10, 11)  # sixth and seventh natural or raised
 LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
@@ -68,28 +81,25 @@ def wish_of(options):
     return Wish(**{name: value for name, value in options.items() if value is not None})
 
 
-def check_wish(wish):
-    """Raise ValueError if a wish lies outside its range, naming it."""
-    ranges = {
-        "bars": (1, MOST_BARS),
-        "seconds": (1, 3600),
-        "takes": (1, 64),
-        "temperature": (0, 10),
-        "seed": (0, 2**63 - 1),
-        "top_k": (1, 65_536),
-        "min_p": (0, 1),
-        "repetition": (0.1, 10),
-        "qpm": (20, 400),
-        "program": (0, 127),
-        "density": (0.1, 48),
-    }
-    for name, (low, high) in ranges.items():
-        value = getattr(wish, name)
+def check_ranges(asked, **more):
+    """Raise ValueError if a number that is asked for lies outside its range, naming it.
+
+    Args:
+        asked: any object with some of the fields of `RANGES`; None leaves one open.
+        more: name -> (lowest, highest) of further fields.
+    """
+    for name, (low, high) in {**RANGES, **more}.items():
+        value = getattr(asked, name, None)
         if value is not None and not low <= value <= high:
             told = OPTION_NAMES.get(name, name)
             raise ValueError(f"`{told}` must be in {low}..{high}. Received: {value}")
-    if not 0 < wish.top_p <= 1:
-        raise ValueError(f"`top_p` must be in (0, 1]. Received: {wish.top_p}")
+    if not 0 < asked.top_p <= 1:
+        raise ValueError(f"`top_p` must be in (0, 1]. Received: {asked.top_p}")
+
+
+def check_wish(wish):
+    """Raise ValueError if a wish lies outside its range, naming it."""
+    check_ranges(wish)
     if wish.metre is not None:
         MelodyTokenizer().metre_id(wish.metre)
     if wish.key is not None:

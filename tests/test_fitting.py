@@ -36,3 +36,12 @@ def test_five_parts_and_chords_go_to_the_default():
 def test_an_empty_score_still_has_a_model():
     empty = Score(notes_array([], [], []), 480)
     assert fitting_model(empty) in shipped_models()
+
+
+def test_the_help_of_train_names_every_recipe():
+    from conftest import etude
+
+    from studio.recipes import RECIPES
+
+    told = etude("train", "--help").stdout
+    assert set(RECIPES) <= set(told.replace(",", " ").replace(";", " ").split())

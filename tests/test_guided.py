@@ -211,7 +211,6 @@ def test_the_key_of_a_harmony_can_be_chosen():
     done = harmonize(untrained("chorale"), score, Harmony(seed=1, takes=1, key="G"))
     added = done.score.notes[done.score.notes["track"] > 0]["pitch"]
     assert scale_of(1, False)[0][added % 12].all()
-    assert likely_key(score) is not None
 
 
 @pytest.mark.parametrize(
