@@ -13,13 +13,17 @@ from functools import lru_cache
 import numpy as np
 
 from data_pipelines import kinship
+from data_pipelines.barlines import with_found_bars
 from data_pipelines.guard import Refused, read_file
 from data_pipelines.measures import key_in_words, repeated_bars
+from data_pipelines.parts import with_parts_apart
 from data_pipelines.tokenizers import tokenizer_from_spec
 from data_pipelines.tokenizers.melody import pick_melody
 from data_pipelines.tokenizers.sixteenths import to_steps
 
 SAME = ("notes", "tune", "nothing")
+BARS = ("written", "found")
+PARTS = ("together", "apart")
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,14 @@ class Encoder:
         spec: str, JSON, a tokenizer's spec.
         same: str, one of `SAME`: what makes two pieces one. "notes": the same notes;
             "tune": also in another key, or in notes twice as long; "nothing" keeps all.
+        bars: str, one of `BARS`. "found": see `barlines`.
+        parts: str, one of `PARTS`. "apart": see `parts`.
     """
 
     spec: str
     same: str = "notes"
+    bars: str = "written"
+    parts: str = "together"
 
     def __call__(self, path):
         return self.encode(read_file(path, kind=_tokenizer(self.spec).takes))
@@ -79,11 +87,14 @@ class Encoder:
         for number, (content, given) in enumerate(
             zip(reading.contents, splits, strict=True), 1
         ):
+            reason = "no beat"
             try:
+                content = self._mended(content)
+                reason = "no notes"
                 ids, cost = tokenizer.encode_measured(content)
             except ValueError as error:
                 if not many:
-                    raise Refused("no notes", str(error)) from None
+                    raise Refused(reason, str(error)) from None
                 left_out.append(f"piece {number}: {error}")
                 continue
             described = describe(content, ids, same=self.same)
@@ -93,6 +104,13 @@ class Encoder:
         if not pieces:
             raise Refused("no notes", left_out[0] if left_out else "no piece in it")
         return EncodedFile(tuple(pieces), tuple(left_out))
+
+    def _mended(self, content):
+        if not hasattr(content, "notes"):
+            return content
+        if self.bars == "found":
+            content = with_found_bars(content)
+        return with_parts_apart(content) if self.parts == "apart" else content
 
 
 @lru_cache(maxsize=4)

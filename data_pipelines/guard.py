@@ -19,6 +19,7 @@ REASONS = (
     "other kind",
     "damaged",
     "no notes",
+    "no beat",
     "too large",
     "too long",
     "not a regular file",

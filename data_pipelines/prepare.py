@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines.encode import SAME, Encoder
+from data_pipelines.encode import BARS, PARTS, SAME, Encoder
 from data_pipelines.files import write_whole
 from data_pipelines.guard import Refused, sniff, walk_names
 from data_pipelines.kinship import SPLITS
@@ -65,15 +65,26 @@ class Settings:
             splits that a file assigns to its pieces, or that folders called train,
             valid and test do, and shares out the rest.
         tokens_a_shard: int; a shard is closed when it holds as many.
+        bars: str, one of `encode.BARS`. "found" does not believe the bar lines that a
+            file names, and finds them by ear: for music played to no metronome.
+        parts: str, one of `encode.PARTS`. "apart" gives tracks of one instrument
+            programs of their own, so that a tune is told from what carries it.
     """
 
     tokenizer: dict
     same: str = "notes"
     split: str = "tune"
     tokens_a_shard: int = TOKENS_A_SHARD
+    bars: str = "written"
+    parts: str = "together"
 
     def __post_init__(self):
-        for name, allowed in (("same", SAME), ("split", SPLITTING)):
+        for name, allowed in (
+            ("same", SAME),
+            ("split", SPLITTING),
+            ("bars", BARS),
+            ("parts", PARTS),
+        ):
             if (value := getattr(self, name)) not in allowed:
                 raise ValueError(
                     f"`{name}` must be one of {', '.join(allowed)}. Received: {value!r}"
@@ -86,7 +97,7 @@ class Settings:
 
     def encoder(self):
         """The `Encoder` that reads files for these settings."""
-        return Encoder(json.dumps(self.tokenizer), self.same)
+        return Encoder(json.dumps(self.tokenizer), self.same, self.bars, self.parts)
 
 
 def prepare(root, output, settings, *, workers=1, on_progress=None):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from studio.options import Json, Split, TokenizerName
+from studio.options import Bars, Json, Parts, Split, TokenizerName
 
 
 def inspect(
@@ -51,6 +51,8 @@ def prepare(
         ),
     ] = "notes",
     split: Split = "tune",
+    bars: Bars = "written",
+    parts: Parts = "together",
     workers: Annotated[
         int | None, typer.Option(help="Reading processes. Default: as many as help.")
     ] = None,
@@ -80,6 +82,8 @@ def prepare(
             "tokenizer": tokenizer,
             "same": same,
             "split": split,
+            "bars": bars,
+            "parts": parts,
             "tokens_a_shard": tokens_a_shard,
         },
         workers=workers,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from studio.options import Json
+from studio.options import Bars, Json, Parts
 
 
 def train(
@@ -29,6 +29,8 @@ def train(
             help="For the card: whose music the folder holds, and on which terms."
         ),
     ] = None,
+    bars: Bars = None,
+    parts: Parts = None,
     recipe: Annotated[
         str,
         typer.Option(
@@ -115,6 +117,7 @@ def train(
         },
         resume=resume,
         as_json=json,
+        reading={"bars": bars, "parts": parts},
         devices=devices,
         half=half,
     )
@@ -153,9 +156,9 @@ def evaluate(
 
 def models(json: Json = False):
     """List the models that are shipped, with their figures."""
-    from studio.commands import training
+    from studio.commands import models as listing
 
-    training.models(as_json=json)
+    listing.models(as_json=json)
 
 
 def bench(
@@ -175,6 +178,6 @@ def bench(
     json: Json = False,
 ):
     """Measure beside what you would use instead, or what was published; record it."""
-    from studio.commands import training
+    from studio.commands import bench as benches
 
-    training.bench(name=name, peer=peer, as_json=json)
+    benches.bench(name=name, peer=peer, as_json=json)

@@ -27,6 +27,9 @@ def figures(dataset, recipe_name, plan, sources, command, floors):
         "plan": asdict(plan),
         "sources": sources,
         "command": command,
+        "reading": {
+            name: dataset.manifest["settings"][name] for name in ("bars", "parts")
+        },
         "pieces": {name: split["pieces"] for name, split in dataset.counts.items()},
         "notes": cost["notes"],
         "notes_lost": cost["lost"],

@@ -26,7 +26,9 @@ DATASETS_KEPT = 16  # in the cache; the one used longest ago goes first
 FILES_FOR_WORKERS = 400  # below, starting a second process costs more than it saves
 
 
-def gather(folder=None, corpus_names=(), *, tokenizer="melody", on_progress=None):
+def gather(
+    folder=None, corpus_names=(), *, tokenizer="melody", reading=None, on_progress=None
+):
     """The dataset of a folder, of named parts of music21's corpus, or the one named.
 
     What was prepared once is kept in the user's cache under a hash of its files' bytes,
@@ -35,7 +37,8 @@ def gather(folder=None, corpus_names=(), *, tokenizer="melody", on_progress=None
     Args:
         folder: Path of a folder, a file or a dataset; or None.
         corpus_names: names of folders of music21's corpus, or of `sources.MADE_HERE`.
-        tokenizer: str, one of `TOKENIZERS`.
+        tokenizer: str, one of `TOKENIZERS`; or a tokenizer with settings of its own.
+        reading: dict, how the files are read: fields of `prepare.Settings`.
         on_progress: callable of (files done, files in all), or None.
 
     Returns:
@@ -46,9 +49,11 @@ def gather(folder=None, corpus_names=(), *, tokenizer="melody", on_progress=None
             tokens of another tokenizer.
         NothingUsable: if no file can be used, or the dataset is damaged.
     """
+    if isinstance(tokenizer, str):
+        tokenizer = TOKENIZERS[tokenizer]()
+    settings = _settings(tokenizer, reading or {})
     if folder is not None and is_dataset(folder):
-        return _named_dataset(folder, tokenizer)
-    settings = Settings(TOKENIZERS[tokenizer]().spec())
+        return _named_dataset(folder, tokenizer.name, reading or {})
     try:
         if folder is not None:
             identity = folder_digest(folder)
@@ -73,7 +78,7 @@ def gather(folder=None, corpus_names=(), *, tokenizer="melody", on_progress=None
         return prepare(folder, path, settings, workers=workers, on_progress=on_progress)
     except NothingToPrepare as error:
         name = str(folder) if folder is not None else ", ".join(corpus_names)
-        raise NothingUsable(nothing_usable(name, error, tokenizer)) from error
+        raise NothingUsable(nothing_usable(name, error, tokenizer.name)) from error
     except (FileNotFoundError, ValueError) as error:
         raise WrongUsage(str(error)) from None
 
@@ -90,8 +95,22 @@ def open_named(folder):
         raise NothingUsable(str(error)) from None
 
 
-def _named_dataset(folder, tokenizer):
+def _settings(tokenizer, reading):
+    try:
+        return Settings(tokenizer.spec(), **reading)
+    except ValueError as error:
+        raise WrongUsage(str(error)) from None
+
+
+def _named_dataset(folder, tokenizer, reading):
     dataset = open_named(folder)
+    for name, value in reading.items():
+        made = dataset.manifest["settings"].get(name, value)
+        if value != made:
+            raise WrongUsage(
+                f"{folder} was prepared with --{name} {made}; it cannot be read with "
+                f"{value} now. Prepare the folder anew."
+            )
     if dataset.tokenizer.name != tokenizer:
         raise WrongUsage(
             f"{folder} holds tokens of the tokenizer {dataset.tokenizer.name!r}; "

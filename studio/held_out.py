@@ -80,9 +80,8 @@ def own_music(bundle, name, *, advice=ADVICE, on_progress=None):
         raise NothingUsable(f"{away} (it does not say what it learnt from){advice}")
     if folder is not None and not folder.exists():
         raise NothingUsable(f"{away} (no such folder here: {folder}){advice}")
-    kind = bundle.vocabulary["tokenizer"]
     try:
-        dataset = gather(folder, corpora, tokenizer=kind, on_progress=on_progress)
+        dataset = gather(folder, corpora, **_as_then(bundle), on_progress=on_progress)
     except (NothingUsable, WrongUsage, ValueError) as error:
         raise NothingUsable(f"{away} ({str(error).rstrip('.')}){advice}") from None
     found = {split: counts["pieces"] for split, counts in dataset.counts.items()}
@@ -110,6 +109,14 @@ def own_music(bundle, name, *, advice=ADVICE, on_progress=None):
     return Music(held_out, train, train, told)
 
 
+def _as_then(bundle):
+    """How the music of a bundle is read, as arguments of `gather`."""
+    return {
+        "tokenizer": tokenizer_from_spec(bundle.vocabulary),
+        "reading": table_of(bundle.facts, "reading"),
+    }
+
+
 def folder_music(bundle, name, folder, *, on_progress=None):
     """The music of a folder; that of the training beside it, where it is at hand.
 
@@ -119,8 +126,7 @@ def folder_music(bundle, name, folder, *, on_progress=None):
     folder = Path(folder)
     if not folder.exists():
         raise WrongUsage(f"No such file or folder: {folder}")
-    kind = bundle.vocabulary["tokenizer"]
-    dataset = gather(folder, tokenizer=kind, on_progress=on_progress)
+    dataset = gather(folder, **_as_then(bundle), on_progress=on_progress)
     if dataset.tokenizer.spec() != bundle.vocabulary:
         raise NothingUsable(
             f"{name} has a vocabulary of its own, into which {folder} is not encoded yet."

@@ -35,6 +35,19 @@ TokenizerName = Annotated[
         help="melody, chorale, performance, remi, text, wave or miditok.",
     ),
 ]
+Bars = Annotated[
+    str | None,
+    typer.Option(
+        help="written, or found: bars are found by ear where files name no true ones."
+    ),
+]
+Parts = Annotated[
+    str | None,
+    typer.Option(
+        help="together, or apart: tracks of one instrument get one each, the tune told "
+        "from what carries it."
+    ),
+]
 Split = Annotated[
     str,
     typer.Option(

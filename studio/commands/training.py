@@ -1,4 +1,4 @@
-"""`etude train`, `etude models` and `etude bench`."""
+"""`etude train`."""
 
 import itertools
 import json
@@ -13,6 +13,7 @@ from studio.errors import NothingUsable, WrongUsage
 from studio.outputs import check_folder
 
 DEFAULT_MINUTES = 10.0
+READING = ("bars", "parts")  # how files are read, as options of the command
 HOSTS_ARE_NAMED = (
     "TF_CONFIG",
     "KERAS_DISTRIBUTION_JOB_ADDRESSES",
@@ -30,6 +31,7 @@ def train(
     settings,
     resume,
     as_json,
+    reading=None,
     devices=1,
     sources=(),
     half=False,
@@ -53,6 +55,7 @@ def train(
     )
 
     settings = {name: value for name, value in settings.items() if value is not None}
+    reading = {n: value for n, value in (reading or {}).items() if value is not None}
     resumed = {}
     if is_counted(recipe):
         given = {"resume": resume, "model": model, "size": size}
@@ -63,6 +66,11 @@ def train(
         recipe, model, size = (resumed[name] for name in ("recipe", "model", "size"))
         sources = sources or _values(resumed, "--source")
         half = half or "--half" in shlex.split(resumed["command"])
+        reading = {
+            name: value
+            for name in READING
+            for value in _values(resumed, f"--{name}")[-1:]
+        }
         if folder is None and not corpus_names:
             folder, corpus_names = _music_of(resumed)
     if (folder is None) == (not corpus_names):
@@ -102,6 +110,7 @@ def train(
                 folder,
                 corpus_names,
                 tokenizer=RECIPES[recipe].tokenizer,
+                reading=reading,
                 on_progress=on_progress,
             )
         except NothingUsable as error:
@@ -125,7 +134,9 @@ def train(
             recipe,
             output,
             sources=_sources(folder, corpus_names, sources),
-            command=_command(folder, corpus_names, sources, output, {"recipe": recipe}),
+            command=_command(
+                folder, corpus_names, sources, output, {"recipe": recipe} | reading
+            ),
             floors=floors,
         )
         verdict = f"counted ({bundle.facts['counted']})"
@@ -152,6 +163,7 @@ def train(
                 sources,
                 output,
                 {"recipe": recipe, "model": model, "size": size}
+                | reading
                 | ({"devices": devices} if devices > 1 else {})
                 | ({"half": True} if half else {})
                 | settings,
@@ -263,55 +275,3 @@ def _command(folder, corpus_names, sources, output, settings):
     given.pop("max_shift", None)  # the recipe's own: no option sets it
     options = {**dict(sorted(given.items())), "output": output}
     return command_line(" ".join(["etude train", *where]), options)
-
-
-def models(*, as_json):
-    """`etude models`."""
-    from studio.models import DEFAULT_MODEL, open_model, shipped_models
-
-    rows = []
-    for name in shipped_models():
-        facts = open_model(name).facts
-        rows.append({"name": name, "is_default": name == DEFAULT_MODEL, **facts})
-    if as_json:
-        print(json.dumps(rows))
-        return
-    for row in rows:
-        held_out, test = row["held_out"], row.get("test", {})
-        star = "  (the default)" if row["is_default"] else ""
-        counted = f", counted: {row['counted']}" if "counted" in row else ""
-        print(f"{row['name']}{star}: {row['recipe']}, {row['notes']:,} notes{counted}")
-        for source in row["sources"]:
-            print(f"    {source}")
-        figures = test if test else held_out
-        print(
-            f"    nats per note, {'test' if test else 'held out'}: "
-            f"{figures['model']:.3f}; n-gram {figures['ngram']:.3f}, "
-            f"copy {figures['copy']:.3f}, unigram {figures['unigram']:.3f}"
-        )
-
-
-def bench(*, name, peer, as_json):
-    """`etude bench`."""
-    from studio.bench import BENCHMARKS, PEERS, run
-
-    if name not in BENCHMARKS:
-        raise WrongUsage(
-            f"No benchmark is called {name!r}. Known: {', '.join(BENCHMARKS)}."
-        )
-    if peer is not None and peer != PEERS.get(name):
-        known = f"only {PEERS[name]}" if name in PEERS else "none"
-        raise WrongUsage(f"The benchmark {name} has no peer {peer!r}; it has {known}.")
-    quiet_tensorflow()
-    rows = run(name)
-    if as_json:
-        print(json.dumps(rows))
-        return
-    for row in rows:
-        print(
-            f"{row['id']}: {row['value']:g}, {row['baseline']} "
-            f"{row['baseline_value']:g}: ratio {row['ratio']:.2f}, "
-            f"target {row['target']:g}"
-        )
-        if share := row.get("extra", {}).get("of the bandwidth limit"):
-            print(f"    {share:.0%} of the memory-bandwidth limit")
