@@ -17,12 +17,12 @@ compose: $(VENV)/ready
 	@$(VENV)/bin/etude compose $(ARGS)
 
 test: $(VENV)/ready-to-test $(VENV)-scale/ready
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/ready-to-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/python -m pytest -q -m "not slow"
+	$(VENV)/bin/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 bench: $(VENV)/ready
 	$(VENV)/bin/etude bench start
