@@ -24,6 +24,7 @@ from studio.endings import (
     with_cadence,
 )
 from studio.guided import is_guided, notes_among, player_of
+from studio.hearing import parts_as_heard
 from studio.lines import (
     LINE_TOKENS,
     Grid,
@@ -125,6 +126,7 @@ def carry_on(bundle, score, wish):
     check_reads_onward(bundle, tokenizer)
     if not len(score):
         raise ValueError("no notes: there is nothing to go on from")
+    written, score = score.tracks, parts_as_heard(bundle, score)
     score, said = _without_what_follows(score)
     if wish.qpm is None:
         qpm, is_back = tempo_onward(score)
@@ -154,7 +156,7 @@ def carry_on(bundle, score, wish):
         bar = ticks_in_bar(score, metre)
         line = metre.tick - (metre.tick - begins) // bar * bar
         metres = (*metres, replace(metre, tick=line))
-    longer = replace(score, notes=whole, tempos=tempos, metres=metres)
+    longer = replace(score, notes=whole, tempos=tempos, metres=metres, tracks=written)
     key = key_name(*_key_onward(score)) if score.keys else key_in_words(score)
     return Continued(longer, begins, bars, key, end, nats, (*said, *told))
 

@@ -13,6 +13,7 @@ from audio_models.particles import MOST_PARTICLES, fill
 from data_pipelines.tokenizers import tokenizer_from_spec
 from studio.carry_on import check_reads_onward, place_notes
 from studio.guided import is_guided, notes_among, player_of, reweighed
+from studio.hearing import parts_as_heard
 from studio.lines import (
     Grid,
     compass_of,
@@ -123,6 +124,7 @@ def infill(bundle, score, gap):
     if not len(score):
         raise ValueError("no notes: there is nothing to fill in")
     lines = check_gap(gap, score)
+    written, score = score.tracks, parts_as_heard(bundle, score)
     if gap.particles is None:
         has_window = hasattr(bundle.architecture, "context_length")
         gap = replace(gap, particles=PARTICLES_OF_WINDOWS if has_window else PARTICLES)
@@ -135,7 +137,7 @@ def infill(bundle, score, gap):
     kept, notes, filled, nats, told = write(bundle, tokenizer, score, gap, lines)
     whole = np.concatenate([score.notes[kept], notes])
     return Infilled(
-        replace(score, notes=whole),
+        replace(score, notes=whole, tracks=written),
         notes,
         int((~kept).sum()),
         float(1 / np.square(filled.shares).sum()),
@@ -247,19 +249,36 @@ def _fill_stretch(bundle, tokenizer, score, gap, lines):
     from studio.stretches import fill_bars
 
     if gap.track is not None:
-        raise ValueError(
-            "`track` needs a model of one voice or of four: one of remi tokens writes "
-            f"all tracks together. Received: {gap.track + 1}"
-        )
+        _check_own_instrument(score, gap.track)
     if any(lines[0] < metre.tick < lines[-1] for metre in score.metres):
         raise ValueError(
             "The metre changes within the bars: a model of remi tokens fills bars of "
             "one metre."
         )
     kept = ~_starts_within(score, lines)
+    told = []
+    if gap.track is not None:
+        kept |= score.notes["track"] != gap.track
+        told = _told(tokenizer, score, None, [gap.track])
     notes, filled, row, length = fill_bars(bundle, tokenizer, score, kept, lines, gap)
     cost = filled.log_probability[row, :length].sum()
-    return kept, notes, filled, float(-cost / max(1, len(notes))), []
+    return kept, notes, filled, float(-cost / max(1, len(notes))), told
+
+
+def _check_own_instrument(score, track):
+    """Raise ValueError unless a track plays, and no other has its instrument."""
+    played = np.unique(score.notes["track"]).tolist()
+    if track not in played:
+        raise ValueError(f"track {track + 1} holds no note")
+    home = score.tracks[track]
+    for other in played:
+        theirs = score.tracks[other]
+        same = theirs.is_drum == home.is_drum
+        if other != track and same and (home.is_drum or theirs.program == home.program):
+            raise ValueError(
+                f"tracks {track + 1} and {other + 1} have one instrument, and to a model "
+                "of remi tokens are one: give them programs of their own"
+            )
 
 
 def _told(tokenizer, score, voices, homes):

@@ -10,11 +10,12 @@ import numpy as np
 from audio_models.particles import Stretch, Timed, fill
 from audio_models.player import Player
 from audio_models.request import IMPOSSIBLE
-from data_pipelines.score import NOTE, notes_array
+from data_pipelines.score import NOTE, Track, notes_array
 from data_pipelines.tokenizers.bars import STEPS_PER_QUARTER, to_steps
-from data_pipelines.tokenizers.remi_grid import DURATIONS
+from data_pipelines.tokenizers.remi_grid import DRUMS, DURATIONS
 from data_pipelines.vocabulary import BOS, EOS, PAD, UNK
 from studio.lines import BEYOND, metre_at, ticks_in_bar
+from studio.woven import Woven, given_notes
 
 TOKENS_A_BAR = 320  # then the next chance to begin another bar is taken
 TOKENS_A_SECOND = 60
@@ -161,16 +162,19 @@ def fill_bars(bundle, tokenizer, score, kept, gap, wish):
     suffix = np.array([EOS])
     if len(after):
         suffix = tail[after[0] : after[wish.look] if len(after) > wish.look else None]
-    path = Stretch(
-        tokenizer.grammar,
-        _state(tokenizer, prefix),
-        bar=bar,
-        bars=len(gap) - 1,
-        suffix=suffix,
-        never=_never(tokenizer, score, kinds),
-        first=np.ones(tokenizer.vocab_size, dtype=bool),
-        quota=TOKENS_A_BAR,
-    )
+    if wish.track is None:
+        path = Stretch(
+            tokenizer.grammar,
+            _state(tokenizer, prefix),
+            bar=bar,
+            bars=len(gap) - 1,
+            suffix=suffix,
+            never=_never(tokenizer, score, kinds),
+            first=np.ones(tokenizer.vocab_size, dtype=bool),
+            quota=TOKENS_A_BAR,
+        )
+    else:
+        path = _among_given(tokenizer, score, kept, gap, wish.track, prefix, suffix)
     filled = fill(
         Player(bundle.architecture, bundle.weights),
         prefix,
@@ -185,10 +189,14 @@ def fill_bars(bundle, tokenizer, score, kept, gap, wish):
     length = int((filled.ids[row] != PAD).sum()) - len(suffix)
     clock = int(tokenizer.decode(head).notes["start"].max())
     made = tokenizer.decode(np.concatenate([prefix, filled.ids[row, :length]]))
+    is_new = made.notes["start"] >= clock
+    if wish.track is not None:
+        voices = [DRUMS if t.is_drum else t.program for t in made.tracks]
+        is_new &= np.array(voices)[made.notes["track"]] == path.voice
     notes = _placed(
         score,
         made,
-        made.notes[made.notes["start"] >= clock],
+        made.notes[is_new],
         shift=begin - clock * quarter / REMI_TICKS,
         earliest=begin,
         latest=until - 1,
@@ -196,13 +204,41 @@ def fill_bars(bundle, tokenizer, score, kept, gap, wish):
     return notes, filled, row, length
 
 
-_KINDS = ("bar", "metre", "position", "tempo", "program", "pitch", "drum", "duration")
+def _among_given(tokenizer, score, kept, gap, track, prefix, suffix):
+    """The `Woven` path of one track, all others given."""
+    home = score.tracks[track]
+    voice = DRUMS if home.is_drum else home.program
+    kinds = {kind: np.array(tokenizer.vocabulary.ids(kind)) for kind in _KINDS}
+    # Bars in which nothing stays are marked by an instrument that nobody plays.
+    unused = min(set(range(128)) - {t.program for t in score.tracks})
+    marked = replace(score, tracks=(*score.tracks, Track("", unused)))
+    every = tokenizer.encode(
+        _marked(marked, gap[:-1].tolist(), kept, track=len(score.tracks))
+    )
+    before = int((prefix == kinds["bar"][0]).sum()) - 1
+    given = given_notes(every, kinds, before, len(gap) - 1, without=unused)
+    own = replace(score, notes=score.track_notes(track))
+    return Woven(
+        tokenizer.grammar,
+        _state(tokenizer, prefix),
+        kinds,
+        voice=voice,
+        given=given,
+        bars=len(gap) - 1,
+        suffix=suffix,
+        never=_never(tokenizer, own, kinds),
+        quota=TOKENS_A_BAR,
+    )
 
 
-def _marked(score, ticks, kept=None):
-    """The score with a note at each of these ticks, in a track that sings if any does."""
+_KINDS = ("bar", "metre", "position", "tempo", "program", "pitch", "drum")
+_KINDS += ("velocity", "duration")
+
+
+def _marked(score, ticks, kept=None, track=0):
+    """The score with a note at each of these ticks, in a track."""
     notes = score.notes if kept is None else score.notes[kept]
-    marks = notes_array(ticks, score.ticks_per_quarter, MARK, 80, 0)
+    marks = notes_array(ticks, score.ticks_per_quarter, MARK, 80, track)
     return replace(score, notes=np.concatenate([notes, marks]))
 
 

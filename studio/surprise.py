@@ -12,6 +12,7 @@ from data_pipelines.tokenizers.bars import STEPS_PER_QUARTER
 from data_pipelines.tokenizers.performance import STEPS_PER_SECOND
 from data_pipelines.tokenizers.remi_grid import DURATIONS
 from studio.errors import NothingUsable, WrongUsage
+from studio.hearing import parts_as_heard
 
 MOST_TOKENS = 2**16  # of a longer piece the beginning is weighed, and that is said
 NEAR_QUARTERS, NEAR_SECONDS = 0.13, 0.03  # how far a grid may have moved a note
@@ -113,6 +114,7 @@ def weigh(bundle, score):
     """
     tokenizer = tokenizer_from_spec(bundle.vocabulary)
     check_weighs(bundle, tokenizer)
+    score = parts_as_heard(bundle, score)
     try:
         ids, cost = tokenizer.encode_measured(score)
     except ValueError as error:

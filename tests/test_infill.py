@@ -249,7 +249,7 @@ def test_what_a_kind_of_model_cannot_do_is_said():
     score = four_voices()
     with pytest.raises(ValueError, match="performance tokens knows no bars"):
         infill(random_bundle("performance"), score, Gap(1, 1))
-    with pytest.raises(ValueError, match="writes all tracks together"):
+    with pytest.raises(ValueError, match="tracks 1 and 2 have one instrument"):
         infill(random_bundle("remi"), score, Gap(1, 1, track=0))
     drums = Score(
         np.concatenate([score.notes, notes_array([0], 480, 36, 80, 4)]),

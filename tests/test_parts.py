@@ -58,3 +58,31 @@ def test_remi_keeps_the_parts_that_it_would_have_made_one():
     assert len(tokenizer.decode(tokenizer.encode(score))) == 1  # one is lost
     apart = tokenizer.decode(tokenizer.encode(with_parts_apart(score)))
     assert np.array_equal(apart.notes["track"], [0, 1])
+
+
+def test_what_a_model_learnt_apart_goes_back_into_the_tracks_as_they_were():
+    from audio_models import MODELS
+    from audio_models.bundle import Bundle
+    from audio_models.network import first_values
+    from studio.carry_on import Onward, carry_on
+    from studio.infill import Gap, infill
+
+    tokenizer = TOKENIZERS["remi"]()
+    architecture = MODELS["lstm"](tokenizer.vocab_size, 8, 8, 1)
+    weights = {
+        name: first_values(weight, [0, number])
+        for number, (name, weight) in enumerate(architecture.weights().items())
+    }
+    weights["head.bias"][list(tokenizer.vocabulary.ids("program"))] = 3  # names players
+    facts = {"reading": {"bars": "written", "parts": "apart"}}
+    bundle = Bundle(architecture, weights, tokenizer.spec(), facts)
+    start = np.arange(32) * 240
+    notes = notes_array(start, 240, 60 + np.arange(32) % 5 * 2, track=np.arange(32) % 2)
+    score = Score(notes, 480, (Track("tune", 0), Track("piano", 0)))
+    longer = carry_on(bundle, score, Onward(bars=2, seed=1, takes=2)).score
+    assert longer.tracks == score.tracks
+    new = longer.notes[longer.notes["start"] >= score.end_tick]
+    assert set(new["track"].tolist()) == {0, 1}  # each goes on in its own
+    assert np.array_equal(longer.notes[: len(score)], score.notes)
+    filled = infill(bundle, score, Gap(2, 2, seed=1, particles=8)).score
+    assert filled.tracks == score.tracks
