@@ -36,6 +36,7 @@ class Waveform:
             is float32 already. Full scale is 1; louder samples are allowed. N may be 0.
         sample_rate: int in 1,000..384,000, in Hz.
         title: str, for people.
+        label: str, the class it is an example of, such as "snare"; "" for none.
 
     Raises:
         ValueError: if the shape, a sample or the rate cannot be.
@@ -44,6 +45,7 @@ class Waveform:
     samples: np.ndarray
     sample_rate: int
     title: str = ""
+    label: str = ""
 
     def __post_init__(self):
         given = np.asarray(self.samples)
@@ -73,7 +75,7 @@ class Waveform:
         return (
             np.array_equal(self.samples, other.samples)
             and self.sample_rate == other.sample_rate
-            and self.title == other.title
+            and (self.title, self.label) == (other.title, other.label)
         )
 
     __hash__ = None  # holds an array
@@ -163,22 +165,22 @@ def write_audio(path, waveform, sample_rate):
         ValueError: if the suffix is another, or a sample is not finite.
         OSError: if the file cannot be written.
     """
-    import soundfile
-
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"`path` must end in .wav or .flac. Received: {path.name}")
+    form = FORMATS[path.suffix.lower()]
+    write_whole(path, audio_bytes(waveform, sample_rate, form))
+
+
+def audio_bytes(waveform, sample_rate, form="WAV"):
+    """As `write_audio`, the bytes of the file. Args: form: "WAV" or "FLAC"."""
+    import soundfile
+
     if not np.isfinite(waveform).all():
         raise ValueError("The waveform holds samples that are not finite.")
     buffer = io.BytesIO()
-    soundfile.write(
-        buffer,
-        waveform,
-        sample_rate,
-        format=FORMATS[path.suffix.lower()],
-        subtype="PCM_16",
-    )
-    write_whole(path, buffer.getvalue())
+    soundfile.write(buffer, waveform, sample_rate, format=form, subtype="PCM_16")
+    return buffer.getvalue()
 
 
 def resample(waveform, sample_rate):
@@ -205,7 +207,7 @@ def resample(waveform, sample_rate):
     samples = soxr.resample(
         waveform.samples, waveform.sample_rate, sample_rate, quality="HQ"
     )
-    return Waveform(samples, sample_rate, waveform.title)
+    return Waveform(samples, sample_rate, waveform.title, waveform.label)
 
 
 def mu_law_encode(samples, mu=255):

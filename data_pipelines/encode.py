@@ -6,9 +6,12 @@ in a worker process, or on another machine.
 
 import hashlib
 import json
+import re
 import zlib
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import PurePath
 
 import numpy as np
 
@@ -20,10 +23,14 @@ from data_pipelines.parts import with_parts_apart
 from data_pipelines.tokenizers import tokenizer_from_spec
 from data_pipelines.tokenizers.melody import pick_melody
 from data_pipelines.tokenizers.sixteenths import to_steps
+from data_pipelines.tokenizers.wave import MOST_CLASSES, UnknownClass
 
 SAME = ("notes", "tune", "nothing")
 BARS = ("written", "found")
 PARTS = ("together", "apart")
+SPLIT_FOLDERS = ("train", "valid", "test")  # of these names, a folder is no class
+SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".aiff", ".aif", ".rf64", ".w64")
+FEWEST_OF_A_PREFIX = 3  # files; else what names begin with is no class
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,13 @@ class Encoder:
     parts: str = "together"
 
     def __call__(self, path):
-        return self.encode(read_file(path, kind=_tokenizer(self.spec).takes))
+        tokenizer = _tokenizer(self.spec)
+        reading = read_file(path, kind=tokenizer.takes)
+        if classes := getattr(tokenizer, "classes", ()):
+            label = label_of(path, classes)
+            labelled = tuple(replace(sound, label=label) for sound in reading.contents)
+            reading = replace(reading, contents=labelled)
+        return self.encode(reading)
 
     def encode(self, reading):
         """The `EncodedFile` of a `Reading`.
@@ -93,11 +106,14 @@ class Encoder:
                 reason = "no notes"
                 ids, cost = tokenizer.encode_measured(content)
             except ValueError as error:
+                if isinstance(error, UnknownClass):
+                    reason = "other kind"
                 if not many:
                     raise Refused(reason, str(error)) from None
                 left_out.append(f"piece {number}: {error}")
                 continue
-            described = describe(content, ids, same=self.same)
+            classes = bool(getattr(tokenizer, "classes", ()))
+            described = describe(content, ids, same=self.same, has_class=classes)
             pieces.append(
                 EncodedPiece(ids, *described[:3], given, described[3], cost.to_json())
             )
@@ -118,8 +134,12 @@ def _tokenizer(spec):
     return tokenizer_from_spec(json.loads(spec))
 
 
-def describe(content, ids, *, same="notes"):
-    """(digest, whole print, fingerprints, facts) of a `Score`, `Text` or `Waveform`."""
+def describe(content, ids, *, same="notes", has_class=False):
+    """(digest, whole print, fingerprints, facts) of a `Score`, `Text` or `Waveform`.
+
+    With `has_class`, the second id names a class: the same sound under two of them is
+    two pieces, and kin, so that both are in one split.
+    """
     if hasattr(content, "notes"):
         steps = np.diff(skyline(content))
         digest = bytes.fromhex(
@@ -128,12 +148,96 @@ def describe(content, ids, *, same="notes"):
         facts = score_facts(content)
     else:
         steps = _words(content.text) if hasattr(content, "text") else ids[:0]
-        digest = hashlib.sha256(np.asarray(ids, dtype="<i4").tobytes()).digest()
+        digest = _ids_digest(ids)
         facts = {}
     prints = kinship.fingerprints(steps)
     # What has no steps to compare, a drum beat or a sound, is kin to its copies alone.
-    whole = kinship.whole_print(steps if len(steps) else np.frombuffer(digest, "u1"))
+    alike = _ids_digest(ids[2:]) if has_class else digest
+    whole = kinship.whole_print(steps if len(steps) else np.frombuffer(alike, "u1"))
     return digest[: kinship.DIGEST_BYTES], whole, prints, facts
+
+
+def _ids_digest(ids):
+    return hashlib.sha256(np.asarray(ids, dtype="<i4").tobytes()).digest()
+
+
+def label_of(path, classes):
+    """The class that a sound's place and name say it is of.
+
+    Args:
+        path: str or Path of its file.
+        classes: sequence of names.
+
+    Returns:
+        str: its folder's name if that is a class (of a folder called train, valid or
+        test, the one around it); else the class that its own name begins with, up to
+        an underscore, a hyphen, a blank, a digit or the end, the longest of several;
+        "" if there is none.
+
+    Example:
+    >>> label_of("drums/train/kick/01.wav", ("kick", "snare"))
+    'kick'
+    >>> label_of("7_jackson_32.wav", ("7", "8"))
+    '7'
+    """
+    path = PurePath(path)
+    folder = _class_folder(path)
+    if folder in classes:
+        return folder
+    begins = [name for name in classes if _begins(path.stem, name)]
+    return max(begins, key=len, default="")
+
+
+def classes_in(names):
+    """The classes that the names of a folder's sounds show.
+
+    Folders are classes if there are at least two of them, those called train, valid or
+    test aside. Else the beginnings of the names are, up to the first underscore or
+    hyphen, or up to the first digit, if each is that of at least three files.
+
+    Args:
+        names: iterable of str or Path, relative to the folder, as `guard.walk_names`
+            yields. What has not the suffix of a sound is passed over.
+
+    Returns:
+        tuple of str, sorted; empty if there are fewer than two classes, or over 1,000.
+
+    Example:
+    >>> classes_in(["kick/a.wav", "snare/a.wav", "notes.txt"])
+    ('kick', 'snare')
+    >>> classes_in(f"{digit}_ann_{take}.wav" for digit in "012" for take in "abc")
+    ('0', '1', '2')
+    """
+    paths = [PurePath(name) for name in names]
+    paths = [path for path in paths if path.suffix.lower() in SOUND_SUFFIXES]
+    folders = {_class_folder(path) for path in paths} - {""}
+    if len(folders) >= 2:
+        return tuple(sorted(folders)) if len(folders) <= MOST_CLASSES else ()
+    for pattern in (r"[^_-]+", r"[^_\-\d]+|\d+"):
+        found = [re.match(pattern, path.stem) for path in paths]
+        counts = Counter(match and match.group().strip() for match in found)
+        is_told = None not in counts and "" not in counts
+        enough = min(counts.values(), default=0) >= FEWEST_OF_A_PREFIX
+        if is_told and enough and 2 <= len(counts) <= MOST_CLASSES:
+            return tuple(sorted(counts))
+    return ()
+
+
+def _class_folder(path):
+    """The name of the folder that may say what is in it; "" if none does."""
+    folders = [name for name in path.parts[:-1] if name not in SPLIT_FOLDERS]
+    return folders[-1] if folders else ""
+
+
+def _begins(stem, name):
+    """Whether a file's name begins with a class's, as a word of its own."""
+    if not stem.startswith(name):
+        return False
+    rest = stem[len(name) :]
+    # After a digit another one would be another number.
+    return (
+        not rest or rest[0] in "_- " or (rest[0].isdigit() and not name[-1].isdigit())
+    )
 
 
 def skyline(score):
