@@ -16,6 +16,15 @@ LARGEST = {
     "chain_dim": 4096,
     "ahead_dim": 4096,
     "num_voices": 16,
+    "first_class": 65_536,
+    "num_classes": 65_536,
+    "frame": 256,
+    "sample_dim": 4096,
+    "cycle": 12,
+    "skip_dim": 4096,
+    "num_bins": 8193,
+    "num_stems": 16,
+    "squeezed_dim": 4096,
 }
 
 

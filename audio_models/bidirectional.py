@@ -47,14 +47,8 @@ class BiLSTM:
         """Name -> `Weight`, in a fixed order. Gates stand in the order i, f, g, o."""
         named = {"embedding": Weight((self.vocab_size, self.embedding_dim), "normal")}
         width, size = self.embedding_dim, self.hidden_dim
-        for layer in range(self.num_layers):
-            for side in ("left", "right"):
-                name = f"layer{layer}.{side}"
-                named[f"{name}.input"] = Weight((width, 4 * size))
-                named[f"{name}.recurrent"] = Weight((size, 4 * size), "orthogonal")
-                named[f"{name}.bias"] = Weight((4 * size,), "forget_gate")
-            width = 2 * size
-        named["head.kernel"] = Weight((width, self.vocab_size))
+        named |= both_ways_weights(width, size, self.num_layers)
+        named["head.kernel"] = Weight((2 * size, self.vocab_size))
         named["head.bias"] = Weight((self.vocab_size,), "zeros")
         return named
 
@@ -83,28 +77,59 @@ class BiLSTM:
         """
         if state is not None:
             self.start(ops, None)
-        size = self.hidden_dim
         x = ops.take(weights["embedding"], ids, axis=0)  # (B, T, E)
-        # Far below zero at the input gate of padding, zero elsewhere: (T, B, 4D)
-        is_padding = ops.cast(ops.transpose(ids, (1, 0)) == PAD, "float32")[..., None]
-        shut = ops.cast(ops.arange(4 * size) < size, "float32") * -1e9 * is_padding
-        start = ops.zeros((ops.shape(ids)[0], size), "float32")
-        for layer in range(self.num_layers):
-            sides = []
-            for side in ("left", "right"):
-                name = f"layer{layer}.{side}"
-                gates = ops.matmul(x, weights[f"{name}.input"])
-                gates = ops.transpose(gates + weights[f"{name}.bias"], (1, 0, 2)) + shut
-                # A tensor, not a variable: see `recurrent.Stacked`.
-                recurrent = ops.reshape(weights[f"{name}.recurrent"], (size, 4 * size))
-                if side == "right":
-                    gates = ops.flip(gates, axis=0)
-                y, _ = lstm_sequence(ops, gates, recurrent, start, start)
-                sides.append(y if side == "left" else ops.flip(y, axis=0))
-            x = ops.transpose(ops.concatenate(sides, axis=-1), (1, 0, 2))  # (B, T, 2D)
-            if dropout is not None:
-                x = dropout(x)
+        x = read_both_ways(ops, weights, x, ids == PAD, self.num_layers, dropout)
         return ops.matmul(x, weights["head.kernel"]) + weights["head.bias"], None
+
+
+def both_ways_weights(width, size, num_layers):
+    """Name -> `Weight` of stacked LSTM pairs over vectors of `width` numbers."""
+    named = {}
+    for layer in range(num_layers):
+        for side in ("left", "right"):
+            name = f"layer{layer}.{side}"
+            named[f"{name}.input"] = Weight((width, 4 * size))
+            named[f"{name}.recurrent"] = Weight((size, 4 * size), "orthogonal")
+            named[f"{name}.bias"] = Weight((4 * size,), "forget_gate")
+        width = 2 * size
+    return named
+
+
+def read_both_ways(ops, weights, x, is_padding, num_layers, dropout=None):
+    """What stacked LSTM pairs say of each place, having read all of them.
+
+    Args:
+        ops: array namespace.
+        weights: dict, with those that `both_ways_weights` names.
+        x: float array (B, T, E).
+        is_padding: bool array (B, T): places that are not read.
+        num_layers: int.
+        dropout: function of an array, applied after each layer, in training.
+
+    Returns:
+        float array (B, T, 2D); what it says of padding means nothing.
+    """
+    size = weights["layer0.left.recurrent"].shape[0]
+    # Far below zero at the input gate of padding, zero elsewhere: (T, B, 4D)
+    is_padding = ops.cast(ops.transpose(is_padding, (1, 0)), "float32")[..., None]
+    shut = ops.cast(ops.arange(4 * size) < size, "float32") * -1e9 * is_padding
+    start = ops.zeros((ops.shape(x)[0], size), "float32")
+    for layer in range(num_layers):
+        sides = []
+        for side in ("left", "right"):
+            name = f"layer{layer}.{side}"
+            gates = ops.matmul(x, weights[f"{name}.input"])
+            gates = ops.transpose(gates + weights[f"{name}.bias"], (1, 0, 2)) + shut
+            # A tensor, not a variable: see `recurrent.Stacked`.
+            recurrent = ops.reshape(weights[f"{name}.recurrent"], (size, 4 * size))
+            if side == "right":
+                gates = ops.flip(gates, axis=0)
+            y, _ = lstm_sequence(ops, gates, recurrent, start, start)
+            sides.append(y if side == "left" else ops.flip(y, axis=0))
+        x = ops.transpose(ops.concatenate(sides, axis=-1), (1, 0, 2))  # (B, T, 2D)
+        if dropout is not None:
+            x = dropout(x)
+    return x
 
 
 def blank_out(ids, seed):

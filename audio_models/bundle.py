@@ -4,7 +4,7 @@ bundle.json      architecture by name, about ten integers, facts of the training
 vocabulary.json  what the token ids mean
 weights.npz      float32 arrays, or float16 ones
 card.md          for people
-sample.mid       what it sounds like
+sample.mid       what it sounds like; sample.wav, of a model of sounds
 SHA256SUMS       of each file above
 """
 
@@ -20,13 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
-from audio_models import COUNTED, FILLERS, MODELS
+from audio_models import COUNTED, FILLERS, LISTENERS, MODELS
 from audio_models.architecture import check_weights
 from audio_models.disk import room_for
 
 FORMAT = 1
-KINDS = {**MODELS, **FILLERS, **COUNTED}
+KINDS = {**MODELS, **FILLERS, **COUNTED, **LISTENERS}
 FILES = ("bundle.json", "vocabulary.json", "weights.npz", "card.md", "sample.mid")
+SOUND = "sample.wav"  # in the place of FILES[-1]
 LARGEST_FILE = 2**30
 
 
@@ -44,7 +45,7 @@ class Bundle:
         vocabulary: dict, a tokenizer's spec.
         facts: dict of JSON: data, terms, figures, seed, defaults for composing.
         card: str, Markdown.
-        sample: bytes of a MIDI file.
+        sample: bytes of a MIDI file, or of a WAV file.
     """
 
     architecture: object
@@ -57,6 +58,11 @@ class Bundle:
     @property
     def model_name(self):
         return next(n for n, kind in KINDS.items() if kind is type(self.architecture))
+
+    @property
+    def sample_name(self):
+        """The name of the sample's file: a WAV file says what it is."""
+        return SOUND if self.sample[:4] == b"RIFF" else FILES[-1]
 
 
 def halved(weights):
@@ -101,7 +107,7 @@ def save_bundle(folder, bundle, *, half=False):
         "vocabulary.json": _json_bytes(bundle.vocabulary),
         "weights.npz": arrays.getvalue(),
         "card.md": bundle.card.encode(),
-        "sample.mid": bundle.sample,
+        bundle.sample_name: bundle.sample,
     }
     sums = "".join(
         f"{hashlib.sha256(data).hexdigest()}  {name}\n"
@@ -135,7 +141,7 @@ def check_replaceable(folder):
     if not folder.is_dir():
         raise ValueError(f"{folder} is a file, no bundle: it is left as it is.")
     names = {path.name for path in folder.iterdir()}
-    if strangers := sorted(names - {*FILES, "SHA256SUMS"}):
+    if strangers := sorted(names - {*FILES, SOUND, "SHA256SUMS"}):
         raise ValueError(
             f"{folder} holds {strangers[0]}, which is no part of a bundle: "
             "the folder is left as it is."
@@ -192,7 +198,7 @@ def load_bundle(folder):
             vocabulary,
             about["facts"],
             contents["card.md"].decode(),
-            contents["sample.mid"],
+            contents.get(SOUND) or contents.get(FILES[-1], b""),
         )
     except BadBundle:
         raise
@@ -231,10 +237,11 @@ def _checked_contents(folder):
     for line in lines:
         digest, _, name = line.partition("  ")
         sums[name] = digest
-    if set(sums) != set(FILES):
+    names = (*FILES[:-1], SOUND) if SOUND in sums else FILES
+    if set(sums) != set(names):
         raise BadBundle(f"{folder / 'SHA256SUMS'} must name {', '.join(FILES)}.")
     contents = {}
-    for name in FILES:
+    for name in names:
         path = folder / name
         try:
             status = path.lstat()

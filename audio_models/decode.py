@@ -4,12 +4,18 @@ An architecture's `forward` says what the model is. Here the same arithmetic sta
 NumPy runs it best for a token at a time; tests hold the two together.
 """
 
+from audio_models.decode_frames import FramesDecoder
 from audio_models.decode_lstm import LSTMDecoder
 from audio_models.decode_transformer import TransformerDecoder
+from audio_models.frames import Frames
 from audio_models.recurrent import LSTM
 from audio_models.transformer import Transformer
 
-DECODERS = {Transformer: TransformerDecoder, LSTM: LSTMDecoder}
+DECODERS = {
+    Transformer: TransformerDecoder,
+    LSTM: LSTMDecoder,
+    Frames: FramesDecoder,
+}
 
 
 def decoder_of(architecture, weights):

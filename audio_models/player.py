@@ -126,6 +126,9 @@ def generate(player, request):
     Returns:
         `request.Generated`.
     """
+    decoder = player._decoder
+    if hasattr(decoder, "can_write") and decoder.can_write(request):
+        return decoder.write(request)  # the same tokens, in one loop of its own
     prompts = request.prompts
     rows, new = len(prompts), request.max_new_tokens
     allowed, next_state = request.grammar.allowed, request.grammar.next_state

@@ -88,6 +88,16 @@ PRESETS = {
             "ahead_dim": 208,
         },
     },
+    "frames": {
+        "tiny": {"embedding_dim": 8, "hidden_dim": 64, "sample_dim": 48},
+        "small": {"embedding_dim": 8, "hidden_dim": 248, "sample_dim": 128},
+        "base": {"embedding_dim": 16, "hidden_dim": 720, "sample_dim": 160},
+    },
+    "dilated": {
+        "tiny": {"hidden_dim": 24, "num_layers": 20, "skip_dim": 64},
+        "small": {"hidden_dim": 72, "num_layers": 20, "skip_dim": 216},
+        "base": {"hidden_dim": 136, "num_layers": 30, "skip_dim": 464},
+    },
 }
 DROPOUT = {"tiny": 0.0, "small": 0.1, "base": 0.2}
 

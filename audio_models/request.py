@@ -10,6 +10,7 @@ from audio_models.sampling import NOTHING, Filters
 PAD, EOS = 0, 2  # reserved in every vocabulary of the kit
 IMPOSSIBLE = -1e9  # the log-probability of what the grammar forbids
 LONGEST_NGRAM = 256
+MOST_NEW_TOKENS = 2**23  # four minutes of samples at 32 kHz
 TABLES = {"allowed_tokens": bool, "bias": np.float32, "repetition_of": bool}
 
 
@@ -79,10 +80,14 @@ class Request:
                 raise ValueError(
                     f"`{name}` must be at least {lowest}. Received: {getattr(self, name)}"
                 )
-        for name in ("max_new_tokens", "repetition_window"):
-            if getattr(self, name) > LARGEST["context_length"]:
+        most = {
+            "max_new_tokens": MOST_NEW_TOKENS,
+            "repetition_window": LARGEST["context_length"],
+        }
+        for name, highest in most.items():
+            if getattr(self, name) > highest:
                 raise ValueError(
-                    f"`{name}` must be at most {LARGEST['context_length']}. "
+                    f"`{name}` must be at most {highest}. "
                     f"Received: {getattr(self, name)}"
                 )
         self._check_filters()

@@ -81,19 +81,12 @@ class Transformer:
         if self.positions == "learned":
             named["position"] = Weight((self.context_length, width), "embedding")
         for layer in range(self.num_layers):
-            name = f"layer{layer}"
-            named[f"{name}.attention.norm"] = Weight((width,), "ones")
-            named[f"{name}.attention.qkv"] = Weight((width, 3 * width))
-            if self.positions == "relative":
-                named[f"{name}.attention.relative"] = Weight(
-                    (self.num_heads, self.context_length, self.head_dim), "embedding"
-                )
-            named[f"{name}.attention.out"] = Weight((width, width))
-            named[f"{name}.mlp.norm"] = Weight((width,), "ones")
-            named[f"{name}.mlp.in"] = Weight((width, 4 * width))
-            named[f"{name}.mlp.in_bias"] = Weight((4 * width,), "zeros")
-            named[f"{name}.mlp.out"] = Weight((4 * width, width))
-            named[f"{name}.mlp.out_bias"] = Weight((width,), "zeros")
+            relative = (self.num_heads, self.context_length, self.head_dim)
+            named |= layer_weights(
+                f"layer{layer}",
+                width,
+                relative if self.positions == "relative" else None,
+            )
         named["norm"] = Weight((width,), "ones")
         if not self.tie_embedding:
             named["head.kernel"] = Weight((width, self.vocab_size))
@@ -143,18 +136,9 @@ class Transformer:
         new_keys, new_values = [], []
         for layer in range(self.num_layers):
             name = f"layer{layer}"
-            normed = _rms_norm(ops, x) * weights[f"{name}.attention.norm"]
-            qkv = ops.matmul(normed, weights[f"{name}.attention.qkv"])
-            q, k, v = (
-                ops.transpose(
-                    ops.reshape(part, (-1, length, self.num_heads, self.head_dim)),
-                    (0, 2, 1, 3),
-                )
-                for part in ops.split(qkv, 3, axis=-1)
-            )  # (B, heads, T, head_dim)
-            if rotation is not None:
-                q, k = _rotate(ops, q, rotation), _rotate(ops, k, rotation)
-            q = q / math.sqrt(self.head_dim)
+            q, k, v = queries_keys_values(
+                ops, weights, name, x, self.num_heads, rotation
+            )
             relative = weights.get(f"{name}.attention.relative")
             if state is None:
                 heads = causal_attention(ops, q, k, v, self.context_length, relative)
@@ -165,16 +149,8 @@ class Transformer:
                 new_keys.append(k)
                 new_values.append(v)
                 heads = ring_attention(ops, q, k, v, read, relative)
-            heads = ops.reshape(
-                ops.transpose(heads, (0, 2, 1, 3)), (-1, length, self.hidden_dim)
-            )
-            x = x + drop(ops.matmul(heads, weights[f"{name}.attention.out"]))
-            normed = _rms_norm(ops, x) * weights[f"{name}.mlp.norm"]
-            wide = ops.matmul(normed, weights[f"{name}.mlp.in"])
-            wide = _gelu(ops, wide + weights[f"{name}.mlp.in_bias"])
-            narrow = _narrowed(ops, wide, weights[f"{name}.mlp.out"])
-            x = x + drop(narrow + weights[f"{name}.mlp.out_bias"])
-        x = _rms_norm(ops, x) * weights["norm"]
+            x = after_attention(ops, weights, name, x, heads, drop)
+        x = rms_norm(ops, x) * weights["norm"]
         logits = ops.matmul(x, self._head(ops, weights)) + weights["head.bias"]
         if state is None:
             return logits, None
@@ -195,6 +171,91 @@ class Transformer:
         if self.tie_embedding:
             return ops.transpose(weights["embedding"], (1, 0))
         return weights["head.kernel"]
+
+
+def layer_weights(name, width, relative=None):
+    """Name -> `Weight` of one layer, in a fixed order.
+
+    Args:
+        name: str, what each name begins with.
+        width: int, D.
+        relative: tuple (heads, context, head_dim), of a learnt score by distance; None
+            where there is none.
+    """
+    named = {
+        f"{name}.attention.norm": Weight((width,), "ones"),
+        f"{name}.attention.qkv": Weight((width, 3 * width)),
+    }
+    if relative is not None:
+        named[f"{name}.attention.relative"] = Weight(relative, "embedding")
+    return named | {
+        f"{name}.attention.out": Weight((width, width)),
+        f"{name}.mlp.norm": Weight((width,), "ones"),
+        f"{name}.mlp.in": Weight((width, 4 * width)),
+        f"{name}.mlp.in_bias": Weight((4 * width,), "zeros"),
+        f"{name}.mlp.out": Weight((4 * width, width)),
+        f"{name}.mlp.out_bias": Weight((width,), "zeros"),
+    }
+
+
+def queries_keys_values(ops, weights, name, x, num_heads, rotation=None):
+    """What a layer asks, answers to, and tells of each place.
+
+    Args:
+        ops: array namespace.
+        weights: dict, with those that `layer_weights` names.
+        x: float array (B, T, D).
+        rotation: angles of the places, as `positions.rotation` gives them, or None.
+
+    Returns:
+        (q, k, v), each (B, heads, T, head_dim); q is divided by sqrt(head_dim).
+    """
+    length, width = ops.shape(x)[1], x.shape[-1]
+    head_dim = width // num_heads
+    normed = rms_norm(ops, x) * weights[f"{name}.attention.norm"]
+    qkv = ops.matmul(normed, weights[f"{name}.attention.qkv"])
+    q, k, v = (
+        ops.transpose(
+            ops.reshape(part, (-1, length, num_heads, head_dim)), (0, 2, 1, 3)
+        )
+        for part in ops.split(qkv, 3, axis=-1)
+    )  # (B, heads, T, head_dim)
+    if rotation is not None:
+        q, k = _rotate(ops, q, rotation), _rotate(ops, k, rotation)
+    return q / math.sqrt(head_dim), k, v
+
+
+def after_attention(ops, weights, name, x, heads, drop):
+    """The rest of a layer: what was gathered is added to x, then the MLP's answer.
+
+    Args:
+        x: float array (B, T, D), as the layer was given it.
+        heads: float array (B, heads, T, head_dim), what its attention gathered.
+        drop: function of an array.
+
+    Returns:
+        float array (B, T, D).
+    """
+    length, width = ops.shape(x)[1], x.shape[-1]
+    heads = ops.reshape(ops.transpose(heads, (0, 2, 1, 3)), (-1, length, width))
+    x = x + drop(ops.matmul(heads, weights[f"{name}.attention.out"]))
+    normed = rms_norm(ops, x) * weights[f"{name}.mlp.norm"]
+    wide = ops.matmul(normed, weights[f"{name}.mlp.in"])
+    wide = _gelu(ops, wide + weights[f"{name}.mlp.in_bias"])
+    narrow = _narrowed(ops, wide, weights[f"{name}.mlp.out"])
+    return x + drop(narrow + weights[f"{name}.mlp.out_bias"])
+
+
+def full_attention(ops, q, k, v):
+    """What each place gathers from all of them, before it and after.
+
+    Args:
+        q, k, v: float arrays (B, heads, T, head_dim), q divided by sqrt(head_dim).
+
+    Returns:
+        float array (B, heads, T, head_dim).
+    """
+    return _weighted(ops, ops.matmul(q, ops.transpose(k, (0, 1, 3, 2))), v)
 
 
 def causal_attention(ops, q, k, v, reach, relative=None):
@@ -263,7 +324,10 @@ def _blocks(length):
 
 
 def _gather(ops, scores, visible, v):
-    scores = ops.where(visible, scores, -1e9)
+    return _weighted(ops, ops.where(visible, scores, -1e9), v)
+
+
+def _weighted(ops, scores, v):
     # The result does not depend on what is taken off, so neither does its gradient.
     top = ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True))
     weights = ops.exp(scores - top)
@@ -299,7 +363,8 @@ def _narrowed(ops, wide, kernel):
     return ops.custom_gradient(product)(wide, ops.reshape(kernel, (size, width)))
 
 
-def _rms_norm(ops, x):
+def rms_norm(ops, x):
+    """x (..., D), each vector brought to a root mean square of 1."""
     return x / ops.sqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + 1e-6)
 
 

@@ -24,6 +24,7 @@ RECORD = ROOT / "assets" / "benchmarks.json"
 README = ROOT / "README.md"
 TABLE_START, TABLE_END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 SEED = 1
+QUALITY_UNITS = ("dB", "bits a sample", "of sounds", "of files")
 
 
 def start(repeats=5):
@@ -88,6 +89,11 @@ BENCHMARKS = {  # name -> the function that measures, named so that none is load
     "nottingham-frames": "studio.bench_frames:nottingham_frames",
     "seed-charrnn": "studio.bench_charrnn:seed_charrnn",
     "shakespeare": "studio.bench_text:shakespeare",
+    "tones": "studio.bench_tones:tones",
+    "separate": "studio.bench_separate:separate",
+    "digits": "studio.bench_wave:digits",
+    "wave": "studio.bench_wave:wave",
+    "codec": "studio.bench_codec:codec",
 }
 PEERS = {"train": "torch", "decode": "transformers"}  # what else has to be installed
 
@@ -133,16 +139,21 @@ def run(name):
 
 def with_table(text, record):
     """The README with its tables made anew from the record: quality, then speed."""
-    quality = [row for row in record if "nats" in row["id"] + row.get("unit", "")]
+    quality = [row for row in record if _is_of_quality(row)]
     speed = [row for row in record if row not in quality]
     lines = [
-        *_table(("Quality, nats", "beside", "published"), quality, _quality_cells),
+        *_table(("Quality", "beside", "published"), quality, _quality_cells),
         "",
         *_table(("Speed, side by side in one run", "beside"), speed, _speed_cells),
     ]
     before, _, rest = text.partition(TABLE_START)
     _, _, after = rest.partition(TABLE_END)
     return "\n".join([before + TABLE_START, *lines, TABLE_END]) + after
+
+
+def _is_of_quality(row):
+    unit = row.get("unit", "")
+    return "nats" in row["id"] + unit or unit in QUALITY_UNITS
 
 
 def _table(names, rows, cells):
@@ -159,8 +170,9 @@ def _quality_cells(row):
     told = "; ".join(
         f"{who} {value:g}" for who, value in row.get("published", {}).items()
     )
-    counted = f"{row['baseline']}: {row['baseline_value']:g}"
-    return f"{row['value']:g}", counted, told or "-"
+    unit = f" {row['unit']}" if row.get("unit") in QUALITY_UNITS else ""
+    counted = f"{row['baseline']}: {row['baseline_value']:g}{unit}"
+    return f"{row['value']:g}{unit}", counted, told or "-"
 
 
 def _speed_cells(row):

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from studio import cli_data, cli_models, cli_music
+from studio import cli_data, cli_models, cli_music, cli_sound
 from studio.errors import EtudeError, MachineFailed, NothingUsable, WrongUsage
 
 DONE, FAILED, WRONG_USAGE, MACHINE_FAILED, INTERRUPTED = 0, 1, 2, 4, 130
@@ -61,6 +61,8 @@ COMMANDS = (  # in the order of the help
     cli_music.harmonize,
     cli_music.listen,
     cli_music.score,
+    cli_sound.separate,
+    cli_sound.classify,
     cli_models.train,
     cli_models.evaluate,
     cli_models.models,

@@ -11,7 +11,9 @@ from studio.options import Bars, Json, Parts
 def train(
     folder: Annotated[
         Path | None,
-        typer.Argument(help="A folder of MIDI, ABC or MusicXML files, or one file."),
+        typer.Argument(
+            help="A folder of MIDI, ABC or MusicXML files, or of sounds; or one file."
+        ),
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The bundle to write, a folder.")
@@ -29,6 +31,20 @@ def train(
             help="For the card: whose music the folder holds, and on which terms."
         ),
     ] = None,
+    sample_rate: Annotated[
+        int | None,
+        typer.Option(help="Of sounds: brought to so many samples a second, in Hz."),
+    ] = None,
+    bits: Annotated[
+        int | None, typer.Option(help="Of sounds: 8 (mu-law) or 16, in two tokens.")
+    ] = None,
+    no_classes: Annotated[
+        bool,
+        typer.Option(
+            "--no-classes",
+            help="Of sounds: do not take folders or names as classes to ask for.",
+        ),
+    ] = False,
     bars: Bars = None,
     parts: Parts = None,
     recipe: Annotated[
@@ -118,6 +134,11 @@ def train(
         resume=resume,
         as_json=json,
         reading={"bars": bars, "parts": parts},
+        hearing={
+            "sample_rate": sample_rate,
+            "bits": bits,
+            "no_classes": no_classes or None,
+        },
         devices=devices,
         half=half,
     )

@@ -13,6 +13,7 @@ from studio.options import (
     Output,
     ScoreFile,
     Seed,
+    SoundClass,
     SoundFont,
     Temperature,
     TopK,
@@ -33,8 +34,8 @@ def compose(
         str | None, typer.Option(help="For example D, F#m, Bb major. Default: free.")
     ] = None,
     seed: Seed = None,
-    temperature: Temperature = 0.9,
-    top_p: TopP = 0.95,
+    temperature: Temperature = None,
+    top_p: TopP = None,
     top_k: TopK = None,
     min_p: Annotated[
         float,
@@ -66,6 +67,7 @@ def compose(
     instrument: Annotated[
         int | None, typer.Option(help="General MIDI program, 0 to 127.")
     ] = None,
+    class_: SoundClass = None,
     count: Annotated[
         int,
         typer.Option(
@@ -101,6 +103,7 @@ def compose(
             "metre": metre,
             "qpm": tempo,
             "program": instrument,
+            "label": class_,
         },
         count=count,
         rank=rank,
@@ -169,8 +172,8 @@ def continue_(
         float | None, typer.Option(help="About how many seconds to add, in whole bars.")
     ] = None,
     seed: Seed = None,
-    temperature: Temperature = 0.9,
-    top_p: TopP = 0.95,
+    temperature: Temperature = None,
+    top_p: TopP = None,
     top_k: TopK = None,
     tempo: Annotated[
         float | None,
@@ -178,6 +181,7 @@ def continue_(
             help="Quarter notes a minute of what is added. Default: as before."
         ),
     ] = None,
+    class_: SoundClass = None,
     output: Output = None,
     engine: EngineName = "auto",
     soundfont: SoundFont = None,
@@ -197,6 +201,7 @@ def continue_(
             "top_p": top_p,
             "top_k": top_k,
             "qpm": tempo,
+            "label": class_,
         },
         outputs=output,
         engine=engine,

@@ -16,43 +16,50 @@ MEASURED_PIECES = 400
 
 def figures(dataset, recipe_name, plan, sources, command, floors):
     """What a bundle tells about where it comes from, as JSON."""
-    music, cost = dataset.manifest["music"], dataset.manifest["cost"]
+    music = dataset.manifest["music"]
+    if dataset.tokenizer.takes != "score":
+        return _origin(dataset, recipe_name, plan, sources, command, floors)
     metres = Counter()
     for metre, count in music["metres"].items():
         metres[metre if metre in METRES else UNNAMED_METRE] += count
     train = _sample(dataset)
     repeated = music["repeated_bars"] / max(1, music["counted_bars"])
-    facts = {
-        "recipe": recipe_name,
-        "plan": asdict(plan),
-        "sources": sources,
-        "command": command,
+    facts = _origin(dataset, recipe_name, plan, sources, command, floors) | {
         "reading": {
             name: dataset.manifest["settings"][name] for name in ("bars", "parts")
         },
-        "pieces": {name: split["pieces"] for name, split in dataset.counts.items()},
-        "notes": cost["notes"],
-        "notes_lost": cost["lost"],
         "metres": dict(metres.most_common()),
         "repeated_bars": {"data": round(repeated, 4)},
         "keys": music["keys"],
-        "measures": corpus_measures(map(dataset.tokenizer.decode, train))
-        if dataset.tokenizer.takes == "score"
-        else {},
+        "measures": corpus_measures(map(dataset.tokenizer.decode, train)),
         "usual_qpm": {
             metre: min(400.0, max(20.0, usual["median"]))
             for metre, usual in music["qpm"].items()
             if metre in metres and usual["pieces"] >= 0.5 * metres[metre]
-        },
-        "held_out": {"is_held_out": is_held_out(dataset), **asdict(floors)},
-        "versions": {
-            name: metadata.version(name) for name in ("etude", "keras", "numpy")
         },
     }
     if dataset.tokenizer.name == "chorale":
         leadings = (voice_leading_of_ids(dataset.tokenizer, ids) for ids in train)
         facts["voice_leading"] = sum(leadings, VoiceLeading()).rates()
     return facts
+
+
+def _origin(dataset, recipe_name, plan, sources, command, floors):
+    """What is told of any data, notes or not."""
+    cost = dataset.manifest["cost"]
+    return {
+        "recipe": recipe_name,
+        "plan": asdict(plan),
+        "sources": sources,
+        "command": command,
+        "pieces": {name: split["pieces"] for name, split in dataset.counts.items()},
+        "notes": cost["notes"],
+        "notes_lost": cost["lost"],
+        "held_out": {"is_held_out": is_held_out(dataset), **asdict(floors)},
+        "versions": {
+            name: metadata.version(name) for name in ("etude", "keras", "numpy")
+        },
+    }
 
 
 def _sample(dataset):

@@ -12,14 +12,21 @@ HELD_OUT_TOKENS = 2**21  # a larger split is sampled when a model is weighed on 
 COUNTED_TOKENS = 2**23  # and what the n-gram counts
 
 
+# What figures are told by: per note, per character, per sample.
+UNITS = {"score": "note", "text": "character", "wave": "sample"}
+# Orders of n-gram that are tried; long runs of samples never come twice.
+LONGEST_ORDER = {"score": 16, "text": 16, "wave": 4}
+
+
 @dataclass(frozen=True)
 class Floors:
-    """Held-out nats per note of what has learnt nothing, or only counted."""
+    """Held-out nats per `unit` of what has learnt nothing, or only counted."""
 
     copy: float
     unigram: float
     ngram: float
     ngram_kind: str
+    unit: str = "note"
 
 
 def held_out_pieces(dataset, split="valid", *, most_tokens=HELD_OUT_TOKENS):
@@ -59,7 +66,8 @@ def measure_floors(dataset, split="valid"):
         return -rows / notes
 
     vocab_size = tokenizer.vocab_size
-    as_written = nats(NGram(vocab_size).fit(train))
+    order = LONGEST_ORDER[tokenizer.takes]
+    as_written = nats(NGram(vocab_size, order).fit(train))
     kinds = {"as written": as_written}
     if tokenizer.name in ("melody", "chorale"):  # one event a note, its pitch
         note_ids = tokenizer.vocabulary.ids("pitch")
@@ -72,6 +80,7 @@ def measure_floors(dataset, split="valid"):
         unigram=float(as_written[0]),
         ngram=float(kinds[kind][order]),
         ngram_kind=f"order {order}, {kind}",
+        unit=UNITS[tokenizer.takes],
     )
 
 

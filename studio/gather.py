@@ -20,7 +20,14 @@ from data_pipelines.prepare import (
 from data_pipelines.shards import BadDataset, is_dataset, open_dataset
 from data_pipelines.tokenizers import TOKENIZERS
 from studio.errors import NothingUsable, WrongUsage
-from studio.sources import DRUM_PATTERNS, DRUM_PIECES
+from studio.sources import (
+    DRUM_PATTERNS,
+    DRUM_PIECES,
+    DRUM_SOUND_COUNT,
+    OF_SOUNDS,
+    TONE_COUNT,
+    sounds_of,
+)
 
 DATASETS_KEPT = 16  # in the cache; the one used longest ago goes first
 FILES_FOR_WORKERS = 400  # below, starting a second process costs more than it saves
@@ -58,7 +65,9 @@ def gather(
         if folder is not None:
             identity = folder_digest(folder)
         else:
-            versions = [metadata.version("music21"), READERS, str(DRUM_PIECES)]
+            _check_kinds(corpus_names, tokenizer)
+            counts = f"{DRUM_PIECES} {DRUM_SOUND_COUNT} {TONE_COUNT}"
+            versions = [metadata.version("music21"), READERS, counts]
             identity = "\0".join([*corpus_names, *versions])
         path = dataset_cache(settings, identity)
         if is_dataset(path):
@@ -72,7 +81,7 @@ def gather(
         path.parent.mkdir(parents=True, exist_ok=True)
         _make_room(path.parent)
         if folder is None:
-            found = _found_in_corpora(corpus_names, on_progress)
+            found = _found_in_corpora(corpus_names, tokenizer, on_progress)
             return prepare_readings(found, path, settings)
         workers = default_workers(folder)
         return prepare(folder, path, settings, workers=workers, on_progress=on_progress)
@@ -148,8 +157,21 @@ def _make_room(folder):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _found_in_corpora(names, on_progress):
+def _check_kinds(corpus_names, tokenizer):
+    """Raise WrongUsage where sounds are to be read as notes, or notes as sounds."""
+    for name in corpus_names:
+        has = "sounds" if name in OF_SOUNDS else "notes"
+        wants = "sounds" if tokenizer.takes == "wave" else "notes"
+        if has != wants:
+            raise WrongUsage(f"{name} holds {has}; the recipe learns from {wants}.")
+
+
+def _found_in_corpora(names, tokenizer, on_progress):
     for name in names:
+        if name in OF_SOUNDS:
+            for sound, waveform in sounds_of(name, tokenizer.sample_rate):
+                yield f"{name}/{sound}", Reading((waveform,))
+            continue
         if name == DRUM_PATTERNS:
             scores, refused = drum_pieces(DRUM_PIECES), []
         else:

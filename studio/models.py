@@ -7,14 +7,16 @@ from studio.errors import NothingUsable, WrongUsage
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "bundles"
 DEFAULT_MODEL = "folk"
 ONE_LINE, FOUR_LINES = ("folk", "fiddle"), ("chorales",)
-MANY_TRACKS, DRUMS = (), ("drums",)
+MANY_TRACKS, DRUMS = ("pop-piano",), ("drums",)
+TOOLS = ("separate", "codec", "classify")  # shipped too, and no composers
 
 
 def shipped_models():
-    """The names of the shipped bundles, sorted."""
+    """The names of the shipped bundles that compose, sorted."""
     if not SHIPPED.is_dir():
         return []
-    return sorted(p.name for p in SHIPPED.iterdir() if (p / "bundle.json").is_file())
+    found = (p.name for p in SHIPPED.iterdir() if (p / "bundle.json").is_file())
+    return sorted(name for name in found if name not in TOOLS)
 
 
 def fitting_model(score):
@@ -49,6 +51,25 @@ def _is_one_line(notes):
     ends = notes["start"].astype(np.int64) + notes["duration"]
     overlap = ends[:-1] > notes["start"][1:]
     return len(notes) < 2 or overlap.mean() < 0.05
+
+
+def is_of_sounds(bundle):
+    """Whether a bundle writes samples and not notes."""
+    from data_pipelines.tokenizers import TOKENIZERS
+
+    kind = TOKENIZERS.get(bundle.vocabulary.get("tokenizer"))
+    return kind is not None and kind.takes == "wave"
+
+
+def open_notes_model(name):
+    """As `open_model`, of notes: what is asked of it means nothing to sounds."""
+    bundle = open_model(name)
+    if is_of_sounds(bundle):
+        raise WrongUsage(
+            f"{name} is a model of sounds: it composes and continues sound, and this "
+            "command works with notes."
+        )
+    return bundle
 
 
 def open_model(name):

@@ -69,7 +69,11 @@ Seed = Annotated[
     int | None, typer.Option(help="Same seed, same music. Default: a new one.")
 ]
 Temperature = Annotated[
-    float, typer.Option(help="0 takes the likeliest note; above 1 is wild.")
+    float | None, typer.Option(help="0 takes the likeliest note; above 1 is wild.")
 ]
-TopP = Annotated[float, typer.Option(help="Draw from this share of the mass.")]
+TopP = Annotated[float | None, typer.Option(help="Draw from this share of the mass.")]
+SoundClass = Annotated[
+    str | None,
+    typer.Option("--class", help="Of a model of sounds: which kind, for example kick."),
+]
 TopK = Annotated[int | None, typer.Option(help="Draw from this many tokens at most.")]

@@ -70,7 +70,7 @@ class TrainingDisplay:
             mark = "best so far" if row["held_out"] == progress.best else "no better"
             line = (
                 f"step {row['step']:>6}, epoch {row['epoch'] + 1}: held-out "
-                f"{row['held_out']:.3f} nats per note ({mark}); n-gram "
+                f"{row['held_out']:.3f} nats per {self.floors.unit} ({mark}); n-gram "
                 f"{self.floors.ngram:.3f}, copy {self.floors.copy:.3f}, unigram "
                 f"{self.floors.unigram:.3f}"
             )

@@ -10,7 +10,7 @@ class Recipe:
     """What to build and how to train it.
 
     ``plan`` holds departures from `Plan`; ``augment`` what `Augmentation` may change
-    beside the key.
+    beside the key; ``settings`` are those of the tokenizer.
     """
 
     tokenizer: str
@@ -18,6 +18,7 @@ class Recipe:
     sizes: dict
     plan: dict = field(default_factory=dict)
     augment: dict = field(default_factory=dict)
+    settings: dict = field(default_factory=dict)
     about: str = ""
 
 
@@ -126,6 +127,32 @@ RECIPES = {
         },
         plan={"batch_size": 4, "window": 1024, "learning_rate": 1e-3, "max_shift": 5},
         about="several instruments and drums, Transformer: wants many minutes",
+    ),
+    "wave-lstm": Recipe(
+        tokenizer="wave",
+        model="frames",
+        sizes={"hidden_dim": 192, "num_layers": 1, "sample_dim": 128},
+        plan={
+            "batch_size": 16,
+            "window": 2049,
+            "learning_rate": 2e-3,
+            "max_shift": 0,
+        },
+        settings={"sample_rate": 16_000, "trim": 50.0, "loudness": -3.0},
+        about="sound, an LSTM over frames and a network for each sample",
+    ),
+    "wave-conv": Recipe(
+        tokenizer="wave",
+        model="dilated",
+        sizes={"hidden_dim": 48, "num_layers": 20, "skip_dim": 128},
+        plan={
+            "batch_size": 8,
+            "window": 4096,
+            "learning_rate": 2e-3,
+            "max_shift": 0,
+        },
+        settings={"sample_rate": 16_000, "trim": 50.0, "loudness": -3.0},
+        about="sound, dilated convolutions (WaveNet): cheaper to learn than to play",
     ),
     "drums": Recipe(
         tokenizer="remi",

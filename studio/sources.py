@@ -1,7 +1,10 @@
 """Where the music that ships in models comes from, and on what terms."""
 
 DRUM_PATTERNS, DRUM_PIECES = "drum-patterns", 612  # 36 of each of 17 styles
-MADE_HERE = (DRUM_PATTERNS,)  # corpora that need no file, nor music21
+DRUM_SOUNDS, DRUM_SOUND_COUNT = "drum-sounds", 1080  # 120 of each of 9 kinds
+TONES, TONE_COUNT = "tones", 400  # 50 of each of 8 pitches
+OF_SOUNDS = (DRUM_SOUNDS, TONES)
+MADE_HERE = (DRUM_PATTERNS, *OF_SOUNDS)  # corpora that need no file, nor music21
 
 SOURCES = {
     "oneills1850": "O'Neill's Music of Ireland: 1850 Melodies (1903), a public-domain "
@@ -39,7 +42,41 @@ def source_line(corpus_name):
             "are common knowledge, public-domain. No drummer played them: what a model "
             "learns of them is those rules"
         )
+    if corpus_name in OF_SOUNDS:
+        count, what, room = {
+            DRUM_SOUNDS: (DRUM_SOUND_COUNT, "drum sounds", "drum_sounds"),
+            TONES: (TONE_COUNT, "tones", "tones"),
+        }[corpus_name]
+        return (
+            f"{corpus_name}: {count:,} {what} that Etude synthesises "
+            f"(data_pipelines/{room}.py, seed 0), MIT like the rest: formulas with "
+            "parameters drawn at random, no recording of anybody"
+        )
     about = SOURCES.get(corpus_name)
     if about is None:
         return f"{corpus_name}, from music21's corpus: see the licence in its folder"
     return f"{about}; from music21's corpus, folder {corpus_name}"
+
+
+def classes_of(corpus_name):
+    """The classes of sound of a corpus that Etude makes; () of one of notes."""
+    if corpus_name == DRUM_SOUNDS:
+        from data_pipelines.drum_sounds import KINDS
+
+        return tuple(KINDS)
+    if corpus_name == TONES:
+        from data_pipelines.tones import PITCHES, class_name
+
+        return tuple(map(class_name, PITCHES))
+    return ()
+
+
+def sounds_of(corpus_name, sample_rate):
+    """(name, `Waveform`) of each sound of a corpus that Etude makes."""
+    if corpus_name == DRUM_SOUNDS:
+        from data_pipelines.drum_sounds import drum_sounds
+
+        return drum_sounds(DRUM_SOUND_COUNT, sample_rate=sample_rate)
+    from data_pipelines.tones import tones
+
+    return tones(count=TONE_COUNT, sample_rate=sample_rate)

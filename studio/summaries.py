@@ -1,5 +1,7 @@
 """Facts in sentences: what a person reads of a file, a folder, a corpus to train on."""
 
+from studio.floors import UNITS
+
 
 def print_dataset(say, dataset, report):
     """What was found to learn from. Args: say, a function of a line."""
@@ -42,9 +44,8 @@ def print_dataset(say, dataset, report):
 
 def cost_line(tokenizer, cost):
     """What tokenizing lost, in one line; cost as `Cost.to_json` gives it."""
-    units = {"score": "notes", "text": "characters", "wave": "samples"}
     line = (
-        f"As {tokenizer.name} tokens: {cost['notes']:,} {units[tokenizer.takes]}, "
+        f"As {tokenizer.name} tokens: {cost['notes']:,} {UNITS[tokenizer.takes]}s, "
         f"{cost['lost']:,} lost"
     )
     if tokenizer.takes == "score":

@@ -18,10 +18,12 @@ from audio_models import COUNTED, MODELS
 from audio_models.bundle import Bundle, check_replaceable, halved, save_bundle
 from audio_models.disk import room_for
 from audio_models.presets import preset
+from data_pipelines.audio import audio_bytes
 from data_pipelines.datasets import Feed
 from data_pipelines.files import write_whole
 from data_pipelines.measures import repeated_bars
 from data_pipelines.midi import midi_bytes
+from data_pipelines.tokenizers import tokenizer_from_spec
 from data_pipelines.windows import Augmentation
 from studio.compose import compose
 from studio.curves import EventFile, draw_loss_curve
@@ -35,9 +37,12 @@ from studio.floors import (
 )
 from studio.interrupt import CtrlC
 from studio.recipes import RECIPES
+from studio.sounds import SoundWish, compose_sound
 from studio.wish import Wish
 
+SOUND_MODELS = ("frames", "dilated")
 PRECISIONS = ("float32", "bfloat16")
+MOST_SAMPLES = 12  # classes, in the sample of a bundle
 RUN, CHECKPOINT = "run.json", "checkpoint"
 
 
@@ -97,7 +102,7 @@ def train_bundle(
             clear_run(run_folder)
         keep_report(dataset, run_folder)
         write_run(run_folder, dataset, recipe_name, plan, command, model, size)
-    architecture = architecture_of(recipe, tokenizer.vocab_size, model, size)
+    architecture = architecture_of(recipe, tokenizer, model, size)
     length, head = window_of(architecture, plan.window)
     policy = "float32" if plan.precision == "float32" else f"mixed_{plan.precision}"
     network = Network(architecture, seed=plan.seed, dtype=policy)
@@ -224,7 +229,7 @@ def _what_was_kept(run_folder, output):
     return f"interrupted{kept}; go on: {again}"
 
 
-def architecture_of(recipe, vocab_size, model=None, size=None):
+def architecture_of(recipe, tokenizer, model=None, size=None):
     """The network of a recipe, or another one in its place.
 
     Raises:
@@ -244,7 +249,9 @@ def architecture_of(recipe, vocab_size, model=None, size=None):
         except ValueError as error:
             raise WrongUsage(str(error)) from None
         sizes = {**sizes, "dropout": recipe.sizes.get("dropout", 0.0)}
-    return MODELS[kind](vocab_size=vocab_size, **sizes)
+    if kind in SOUND_MODELS:  # they have to know which ids are samples, and of what
+        sizes = {**sizes, "num_classes": len(getattr(tokenizer, "classes", ()))}
+    return MODELS[kind](vocab_size=tokenizer.vocab_size, **sizes)
 
 
 def write_run(run_folder, dataset, recipe_name, plan, command, model=None, size=None):
@@ -300,6 +307,10 @@ def finished(architecture, weights, tokenizer, facts, look=None):
     from studio.cards import model_card
 
     bundle = Bundle(architecture, weights, tokenizer.spec(), facts)
+    if tokenizer.takes == "wave":
+        from studio.sound_card import sound_card
+
+        return replace(bundle, card=sound_card(bundle), sample=sound_sample(bundle))
     pieces = [compose(bundle, Wish(seed=seed)) for seed in range(1, 13)]
     scores = [piece.score for piece in pieces]
     facts["repeated_bars"]["composed"] = share_of_repeated_bars(scores)
@@ -307,6 +318,16 @@ def finished(architecture, weights, tokenizer, facts, look=None):
         look([piece.ids for piece in pieces])
     sample = midi_bytes(scores[0])
     return replace(bundle, card=model_card(bundle), sample=sample)
+
+
+def sound_sample(bundle):
+    """A WAV file: a sound of each class after another, or one where there are none."""
+    wishes = [SoundWish(seed=1)]
+    if classes := tokenizer_from_spec(bundle.vocabulary).classes:
+        wishes = [SoundWish(label=name, seed=1) for name in classes[:MOST_SAMPLES]]
+    made = [compose_sound(bundle, wish).waveform for wish in wishes]
+    samples = np.concatenate([sound.samples for sound in made])
+    return audio_bytes(samples, made[0].sample_rate)
 
 
 def check_plan(settings):

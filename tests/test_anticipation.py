@@ -61,7 +61,7 @@ def test_its_constants_are_those_of_the_vocabularies():
     assert tuple(steps_in_bar(metre or "4/4") for metre in METRES) == STEPS_IN_BAR
     for name, tokenizer in (("melody", MELODY), ("chorale", ChoraleTokenizer())):
         recipe = RECIPES[f"{name}-anticipation"]
-        architecture = architecture_of(recipe, tokenizer.vocab_size)
+        architecture = architecture_of(recipe, tokenizer)
         assert architecture.first_pitch == tokenizer.vocabulary.ids("pitch")[0]
         assert architecture.rest == tokenizer.rest
         assert tokenizer.hold not in (architecture.rest, BLANK)

@@ -39,6 +39,8 @@ SMALL = {
     },
     "voices": VOICES,
     "anticipation": {**VOICES, "num_voices": 2, "ahead_dim": 4, "lookback": True},
+    "frames": {"hidden_dim": 6, "frame": 2, "window": 3, "sample_dim": 6},
+    "dilated": {"hidden_dim": 4, "num_layers": 3, "cycle": 2, "skip_dim": 6},
 }
 AXES = {
     "lstm": [1, 1],
@@ -48,6 +50,8 @@ AXES = {
     "transformer": [1, 1, None],
     "voices": [1, 1, 0, 0, 0, 0, 0, None],
     "anticipation": [1, 1, 0, 0, 0, 0, 0, None, 0, 0, 0],
+    "frames": [1, 1, 0, 0, 0, None],
+    "dilated": [0, 0, None],
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 

@@ -42,6 +42,22 @@ SMALL = {
         "ahead_dim": 8,
         "lookback": True,
     },
+    "frames": {
+        "num_classes": 3,
+        "embedding_dim": 8,
+        "hidden_dim": 16,
+        "frame": 4,
+        "window": 6,
+        "sample_dim": 32,
+    },
+    "dilated": {
+        "num_classes": 3,
+        "embedding_dim": 8,
+        "hidden_dim": 16,
+        "num_layers": 6,
+        "cycle": 3,
+        "skip_dim": 32,
+    },
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 

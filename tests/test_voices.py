@@ -36,7 +36,7 @@ def logits_after(model, tokens):
 
 
 def test_its_defaults_are_the_ids_of_the_chorale_tokenizer():
-    architecture = architecture_of(RECIPES["chorale-voices"], TOKENIZER.vocab_size)
+    architecture = architecture_of(RECIPES["chorale-voices"], TOKENIZER)
     assert architecture.first_pitch == PITCH
     assert architecture.num_pitches == len(TOKENIZER.vocabulary.ids("pitch"))
     assert architecture.rest == REST

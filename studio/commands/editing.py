@@ -8,6 +8,7 @@ from pathlib import Path
 
 from studio import BEGAN
 from studio.commands.making import DEFAULT_FOLDER
+from studio.commands.sounding import SOUND_MODEL, continue_sound
 from studio.commands.telling import command_line, counted, tell_files
 from studio.errors import NothingUsable, WrongUsage
 from studio.outputs import Sound, check_outputs, check_sound, write_outputs
@@ -21,6 +22,17 @@ def carry_on(*, file, model, wish, outputs, engine, soundfont, as_json):
     from studio.carry_on import Onward, check_onward
     from studio.carry_on import carry_on as carry_score_on
 
+    if _is_sound(file):
+        continue_sound(
+            file,
+            model=model or SOUND_MODEL,
+            wish=wish,
+            outputs=outputs,
+            as_json=as_json,
+        )
+        return
+    if wish.pop("label", None) is not None:
+        raise WrongUsage(f"--class means nothing to {file}, a file of notes.")
     wish = {name: value for name, value in wish.items() if value is not None}
     wish.setdefault("seed", secrets.randbelow(100_000))
     check_onward(Onward(**wish))
@@ -59,6 +71,16 @@ def carry_on(*, file, model, wish, outputs, engine, soundfont, as_json):
     _tell(done.told, paths, rendering)
     options = {"model": model, **wish}
     print("Again, or changed:", _again("continue", file, options, CONTINUE_DEFAULTS))
+
+
+def _is_sound(file):
+    """Whether a file begins as one of sound does."""
+    from data_pipelines.guard import Refused, sniff
+
+    try:
+        return sniff(file) == "audio"
+    except (Refused, OSError):
+        return False
 
 
 def infill(*, file, model, bars, track, wish, outputs, engine, soundfont, as_json):
@@ -106,13 +128,13 @@ def infill(*, file, model, bars, track, wish, outputs, engine, soundfont, as_jso
 def made_ready(file, model, outputs, suffix, engine, soundfont):
     """(score, bundle, the model's name, paths, sound), all checked before any work."""
     from studio.listen import open_score
-    from studio.models import open_model
+    from studio.models import open_notes_model
 
     sound = Sound(engine, soundfont)
     check_sound(sound)
     score = open_score(file)
     model = model or _fitting_model(score)
-    bundle = open_model(model)
+    bundle = open_notes_model(model)
     if not outputs:
         stem = f"{file.stem}-{suffix}"
         outputs = [DEFAULT_FOLDER / (stem + s) for s in (".mid", ".wav", ".png")]

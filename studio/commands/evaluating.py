@@ -16,11 +16,11 @@ def evaluate(*, bundle, folder, output, plan, as_json):
     from studio.evaluate import Plan
     from studio.evaluate import evaluate as evaluate_bundle
     from studio.evaluation_card import evaluation_card
-    from studio.models import open_model
+    from studio.models import open_notes_model
     from studio.progress import progress_bar
 
     plan = Plan(**plan)
-    model = open_model(str(bundle))
+    model = open_notes_model(str(bundle))
     name = Path(bundle).resolve().name.removesuffix(".bundle")
     output = output or DEFAULT_FOLDER / f"{name}-evaluation"
     if output.exists() and not output.is_dir():

@@ -9,6 +9,7 @@ from math import isfinite
 from pathlib import Path
 
 from studio import BEGAN
+from studio.commands.sounding import compose_sound
 from studio.commands.telling import command_line, tell_files
 from studio.errors import WrongUsage
 from studio.outputs import (
@@ -33,10 +34,23 @@ def compose(*, model, wish, outputs, engine, soundfont, as_json, count=1, rank=F
     """`etude compose`."""
     from data_pipelines.tokenizers import tokenizer_from_spec
     from studio.compose import compose as compose_piece
-    from studio.models import open_model
+    from studio.models import is_of_sounds, open_model
     from studio.takes import faults_of
     from studio.wish import check_wish, wish_of
 
+    if is_of_sounds(bundle := open_model(model)):
+        compose_sound(
+            bundle,
+            model=model,
+            wish=wish,
+            outputs=outputs,
+            as_json=as_json,
+            count=count,
+            rank=rank,
+        )
+        return
+    if wish.pop("label", None) is not None:
+        raise WrongUsage(f"--class means nothing to {model}, a model of notes.")
     if count != 1 or rank:
         _compose_several(
             model, wish, outputs, Sound(engine, soundfont), as_json, count, rank
@@ -49,7 +63,6 @@ def compose(*, model, wish, outputs, engine, soundfont, as_json, count=1, rank=F
     check_wish(wish)
     sound = Sound(engine, soundfont)
     check_sound(sound)
-    bundle = open_model(model)
     name = Path(model).name.removesuffix(".bundle")
     if not outputs:
         stem = f"{name}-{wish.seed}"

@@ -18,12 +18,14 @@ def models(*, as_json):
         held_out, test = row["held_out"], row.get("test", {})
         star = "  (the default)" if row["is_default"] else ""
         counted = f", counted: {row['counted']}" if "counted" in row else ""
-        print(f"{row['name']}{star}: {row['recipe']}, {row['notes']:,} notes{counted}")
+        print(
+            f"{row['name']}{star}: {row['recipe']}, {row['notes']:,} {held_out.get('unit', 'note')}s{counted}"
+        )
         for source in row["sources"]:
             print(f"    {source}")
         figures = test if test else held_out
         print(
-            f"    nats per note, {'test' if test else 'held out'}: "
+            f"    nats per {held_out.get('unit', 'note')}, {'test' if test else 'held out'}: "
             f"{figures['model']:.3f}; n-gram {figures['ngram']:.3f}, "
             f"copy {figures['copy']:.3f}, unigram {figures['unigram']:.3f}"
         )

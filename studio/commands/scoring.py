@@ -16,13 +16,13 @@ def score(*, file, model, worst, outputs, as_json):
     """`etude score`."""
     from data_pipelines.piano_roll import write_piano_roll
     from studio.listen import open_score
-    from studio.models import open_model
+    from studio.models import open_notes_model
     from studio.surprise import held_out_nats, key_of, weigh
 
     if not 0 <= worst <= MOST_MARKED:
         raise WrongUsage(f"`worst` must be in 0..{MOST_MARKED}. Received: {worst}")
     piece = open_score(file)
-    bundle = open_model(model)
+    bundle = open_notes_model(model)
     if not outputs:
         outputs = [DEFAULT_FOLDER / f"{file.stem}-score.png"]
     paths = check_outputs(outputs, PICTURES)

@@ -7,6 +7,7 @@ import shlex
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 from studio.commands.telling import command_line, quiet_tensorflow
 from studio.errors import NothingUsable, WrongUsage
@@ -32,6 +33,7 @@ def train(
     resume,
     as_json,
     reading=None,
+    hearing=None,
     devices=1,
     sources=(),
     half=False,
@@ -42,6 +44,7 @@ def train(
     from studio.diagnose import of_training
     from studio.floors import is_held_out, measure_floors
     from studio.gather import gather
+    from studio.hearing import heard_then, tokenizer_of
     from studio.progress import TrainingDisplay, progress_bar
     from studio.recipes import RECIPES, is_counted
     from studio.sources import check_corpus_names
@@ -56,6 +59,7 @@ def train(
 
     settings = {name: value for name, value in settings.items() if value is not None}
     reading = {n: value for n, value in (reading or {}).items() if value is not None}
+    hearing = {n: value for n, value in (hearing or {}).items() if value is not None}
     resumed = {}
     if is_counted(recipe):
         given = {"resume": resume, "model": model, "size": size}
@@ -71,6 +75,7 @@ def train(
             for name in READING
             for value in _values(resumed, f"--{name}")[-1:]
         }
+        hearing = heard_then(resumed)
         if folder is None and not corpus_names:
             folder, corpus_names = _music_of(resumed)
     if (folder is None) == (not corpus_names):
@@ -92,9 +97,9 @@ def train(
         settings = RECIPES[recipe].plan | settings
     check_plan({n: v for n, v in settings.items() if v is not None})
     if not is_counted(recipe):
-        architecture_of(
-            RECIPES[recipe], LARGEST["vocab_size"], model, size
-        )  # known, or refused at once
+        # Known, or refused at once: whatever the vocabulary will be.
+        largest = SimpleNamespace(vocab_size=LARGEST["vocab_size"], classes=())
+        architecture_of(RECIPES[recipe], largest, model, size)
     check_folder(output.parent)
     run_folder = prepare_run_folder(output)
     say = (lambda *_: None) if as_json else print
@@ -109,7 +114,7 @@ def train(
             dataset = gather(
                 folder,
                 corpus_names,
-                tokenizer=RECIPES[recipe].tokenizer,
+                tokenizer=tokenizer_of(RECIPES[recipe], folder, corpus_names, hearing),
                 reading=reading,
                 on_progress=on_progress,
             )
@@ -125,7 +130,7 @@ def train(
     print_dataset(say, dataset, run_folder / "report.jsonl")
     floors = measure_floors(dataset)
     say(
-        f"Floors, nats per note: copy {floors.copy:.3f}, unigram {floors.unigram:.3f}, "
+        f"Floors, nats per {floors.unit}: copy {floors.copy:.3f}, unigram {floors.unigram:.3f}, "
         f"n-gram {floors.ngram:.3f} ({floors.ngram_kind})."
     )
     if is_counted(recipe):
@@ -135,7 +140,11 @@ def train(
             output,
             sources=_sources(folder, corpus_names, sources),
             command=_command(
-                folder, corpus_names, sources, output, {"recipe": recipe} | reading
+                folder,
+                corpus_names,
+                sources,
+                output,
+                {"recipe": recipe} | reading | hearing,
             ),
             floors=floors,
         )
@@ -164,6 +173,7 @@ def train(
                 output,
                 {"recipe": recipe, "model": model, "size": size}
                 | reading
+                | hearing
                 | ({"devices": devices} if devices > 1 else {})
                 | ({"half": True} if half else {})
                 | settings,
@@ -231,7 +241,7 @@ def _tell_bundle(
             )
         )
         return
-    print(f"Test: {test['model']:.3f} nats per note, {verdict}.")
+    print(f"Test: {test['model']:.3f} nats per {floors.unit}, {verdict}.")
     for sentence in advice:
         print(sentence)
     print(f"Wrote {output} (card: {output / 'card.md'}; run: {run_folder})")

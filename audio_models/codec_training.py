@@ -1,0 +1,390 @@
+"""How a codec learns: sound in, the same sound out, through a few integers a frame.
+
+What it lowers is the difference of spectra at three resolutions and of the waveforms,
+and how far its frames lie from their codes. The codebooks are not learnt by gradients:
+they begin as means of clusters, follow the frames they stand for, and a code that nobody
+chooses moves to where it is needed.
+"""
+
+import itertools
+import math
+import time
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops
+
+from audio_models import numpy_ops
+from audio_models.architecture import check_weights
+from audio_models.codec import codebook_name
+from audio_models.network import first_values
+
+FRAMES = (128, 512, 2048)  # samples of a spectrum
+QUIETEST = 1e-3  # what is softer in a spectrum is not asked for: of a sine's peak
+SOFTEST = 1e-2  # mean amplitude: where a sound is softer, less is asked for
+COMMITMENT = 0.25
+CLUSTER_STEPS = 12
+CLUSTER_FRAMES = 8_192
+CLUSTER_BATCHES = 8
+LAST_RESTART = 0.9  # of the run: a code that moves late finds no time to settle
+LOOKS = 4  # batches of held-out sounds
+
+
+@dataclass(frozen=True)
+class CodecPlan:
+    """How a codec's training goes.
+
+    It ends at `steps` or `minutes`, whichever comes first; bounded by the clock, it is
+    not the same twice.
+
+    Args:
+        steps: int.
+        minutes: float or None.
+        batch_size: int, crops a step. window: int, samples of a crop.
+        learning_rate: float, the peak; it climbs over the first 3%, then falls along a
+            cosine to a twentieth.
+        free: float, share of the steps in which nothing is quantized yet: clusters are
+            looked for among frames that mean something.
+        follow: float, share of a code's past that it keeps a step.
+        restart: int, steps between two looks for codes that nobody chooses.
+        dead: float: a code chosen less than so many times as often as if all were
+            chosen alike begins anew at a frame of the batch.
+        softest_db: float, at most 0: each crop is made quieter by up to so much.
+        checks: int, looks at the held-out sounds.
+        compiled: bool, one program for the step: slow to begin with, then faster.
+        seed: int.
+    """
+
+    steps: int = 1000
+    minutes: float | None = None
+    batch_size: int = 16
+    window: int = 8192
+    learning_rate: float = 2e-3
+    free: float = 0.1
+    follow: float = 0.97
+    restart: int = 20
+    dead: float = 0.05
+    softest_db: float = -12.0
+    checks: int = 8
+    compiled: bool = True
+    seed: int = 0
+
+
+class CodecNetwork(keras.Model):
+    """The Keras model of a `codec.Codec`: samples (B, N) -> samples (B, N).
+
+    Args:
+        architecture: `codec.Codec`.
+        follow: float, share of a code's past that it keeps a step.
+        seed: int, for the first weights.
+
+    Reference:
+        The gradient goes past the quantizer as if it were not there, and the codebooks
+        are moving averages: van den Oord et al. 2017, https://arxiv.org/abs/1711.00937,
+        sections 3.2 and A.1. Here each of a row of residual quantizers has its own.
+    """
+
+    def __init__(self, architecture, *, follow=0.97, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        self.architecture = architecture
+        self.follow = follow
+        size, width = architecture.codebook_size, architecture.latent_dim
+        self._named = {}
+        for number, (name, weight) in enumerate(architecture.weights().items()):
+            variable = self.add_weight(
+                name=name.replace(".", "_"),
+                shape=weight.shape,
+                initializer="zeros",
+                trainable=not name.startswith("quantizer"),
+            )
+            variable.assign(first_values(weight, [seed, number]))
+            self._named[name] = variable
+        many = (architecture.num_quantizers, size)
+        self._counts = self.add_weight(
+            name="counts", shape=many, initializer="ones", trainable=False
+        )
+        self._sums = self.add_weight(
+            name="sums", shape=(*many, width), initializer="zeros", trainable=False
+        )
+        self._quantizes = self.add_weight(
+            name="quantizes", shape=(), initializer="ones", trainable=False
+        )
+        self.built = True
+
+    def call(self, samples, training=False):
+        codec, weights = self.architecture, self._named
+        latents = codec.encode(ops, weights, samples)  # (B, F, D)
+        still = ops.stop_gradient(latents)
+        codes, residuals, chosen = codec.quantize(ops, weights, still)
+        if training:
+            self._move_codebooks(codes, residuals)
+        quantized = sum(chosen)
+        # Frames are drawn to what each quantizer, and those before it, made of them.
+        far, so_far = 0.0, 0.0
+        for part in chosen:
+            so_far = so_far + part
+            far = far + ops.mean(ops.square(latents - ops.stop_gradient(so_far)))
+        self.add_loss(COMMITMENT * self._quantizes * far / codec.num_quantizers)
+        straight = latents + self._quantizes * ops.stop_gradient(quantized - latents)
+        return codec.decode(ops, weights, straight)
+
+    def _move_codebooks(self, codes, residuals):
+        codec, kept = self.architecture, self.follow
+        counts, sums = [], []
+        for number, rest in enumerate(residuals):
+            flat = ops.reshape(rest, (-1, codec.latent_dim))
+            chosen = ops.reshape(codes[..., number], (-1,))
+            one_hot = ops.one_hot(chosen, codec.codebook_size, dtype="float32")
+            counts.append(ops.sum(one_hot, axis=0))
+            sums.append(ops.matmul(ops.transpose(one_hot), flat))
+        counts = kept * self._counts + (1 - kept) * ops.stack(counts)  # (Q, K)
+        sums = kept * self._sums + (1 - kept) * ops.stack(sums)  # (Q, K, D)
+        self._counts.assign(counts)
+        self._sums.assign(sums)
+        for number in range(codec.num_quantizers):
+            mean = sums[number] / (counts[number][:, None] + 1e-5)
+            self._named[codebook_name(number)].assign(mean)
+
+    def set_quantizing(self, on):
+        """Whether frames reach the decoder as their codes, or as they are."""
+        self._quantizes.assign(float(on))
+
+    def named_weights(self):
+        """Name -> float32 array, the form in which a `CodecPlayer` takes them."""
+        return {
+            name: np.array(ops.convert_to_numpy(variable))
+            for name, variable in self._named.items()
+        }
+
+    def load_named_weights(self, weights):
+        """Take over the arrays of `named_weights`.
+
+        Raises:
+            ValueError: if one is missing, of another shape, or not finite.
+        """
+        check_weights(self.architecture, weights)
+        for name, variable in self._named.items():
+            variable.assign(weights[name])
+
+    def cluster(self, samples, seed):
+        """Begin the codebooks at clusters of the frames of some samples (B, N)."""
+        rng = np.random.default_rng([seed, 1])
+        weights = self.named_weights()
+        latents = self.architecture.encode(numpy_ops, weights, samples)
+        rest = latents.reshape(-1, latents.shape[-1])
+        rest = rest[rng.permutation(len(rest))[:CLUSTER_FRAMES]]
+        counts, sums = [], []
+        for number in range(self.architecture.num_quantizers):
+            means, chosen = clusters(rest, self.architecture.codebook_size, rng)
+            self._named[codebook_name(number)].assign(means)
+            share = np.bincount(chosen, minlength=len(means)) + 1.0
+            counts.append(share)
+            sums.append(means * share[:, None])
+            rest = rest - means[chosen]
+        self._counts.assign(np.stack(counts))
+        self._sums.assign(np.stack(sums))
+
+    def restart_dead(self, samples, dead, rng):
+        """Move each code that is hardly chosen to a frame of samples (B, N).
+
+        Returns:
+            int, how many were moved.
+        """
+        counts = np.array(ops.convert_to_numpy(self._counts))
+        is_dead = counts < dead * counts.mean(axis=1, keepdims=True)
+        if not is_dead.any():
+            return 0
+        weights, codec = self.named_weights(), self.architecture
+        latents = codec.encode(numpy_ops, weights, samples)
+        _, residuals, _ = codec.quantize(numpy_ops, weights, latents)
+        sums = np.array(ops.convert_to_numpy(self._sums))
+        for number, rest in enumerate(residuals):
+            rest = rest.reshape(-1, codec.latent_dim)
+            codebook = weights[codebook_name(number)]
+            for code in np.flatnonzero(is_dead[number]):
+                codebook[code] = rest[rng.integers(len(rest))]
+                counts[number, code] = counts[number].mean()
+                sums[number, code] = codebook[code] * counts[number, code]
+            self._named[codebook_name(number)].assign(codebook)
+        self._counts.assign(counts)
+        self._sums.assign(sums)
+        return int(is_dead.sum())
+
+
+class SpectrumLoss(keras.losses.Loss):
+    """How unlike two waveforms are, as spectra of three lengths and sample for sample.
+
+    Each part is 1 or more for silence in the place of a sound, whatever the sound's own
+    loudness: a mean over bins alone forgives a codec that leaves a tone out, since most
+    bins of a tone are empty. Beside it, of each length, the mean difference of the
+    logarithms of the magnitudes hears what is soft.
+
+    Args:
+        frames: tuple of int, samples of a spectrum; a quarter lies between two.
+
+    Reference:
+        Yamamoto et al. 2020, Parallel WaveGAN, https://arxiv.org/abs/1910.11480, with
+        the waveform's own difference added. No discriminator, where SoundStream has
+        one: what the codes do not tell comes out smeared, and noise as a comb of the
+        frame rate.
+    """
+
+    def __init__(self, frames=FRAMES):
+        super().__init__(reduction="sum_over_batch_size")
+        self.frames = frames
+
+    def call(self, y_true, y_pred):
+        off = ops.mean(ops.abs(y_true - y_pred), axis=-1)  # (B,)
+        total = off / (ops.mean(ops.abs(y_true), axis=-1) + SOFTEST)
+        for length in self.frames:
+            one, other = magnitudes(y_true, length), magnitudes(y_pred, length)
+            apart = _root_mean_square(one - other) / (_root_mean_square(one) + QUIETEST)
+            ratio = ops.log(one + QUIETEST) - ops.log(other + QUIETEST)
+            total = total + apart + ops.mean(ops.abs(ratio), axis=(1, 2))
+        return total
+
+
+def _root_mean_square(spectra):
+    # The square root has no slope at nothing.
+    return ops.sqrt(ops.mean(ops.square(spectra), axis=(1, 2)) + 1e-10)
+
+
+def magnitudes(samples, length):
+    """Spectra of samples (B, N): float (B, frames, bins), 1 a sine of full scale."""
+    real, imaginary = ops.stft(samples, length, length // 4, length)
+    power = ops.square(real) + ops.square(imaginary)
+    return ops.sqrt(power + 1e-7) * (4 / length)
+
+
+def clusters(points, size, rng):
+    """k-means: float array (N, D) -> (means (size, D), nearest mean of each, int (N,)).
+
+    Where there are fewer points than means, some begin at the same one, a little apart.
+    """
+    points = np.asarray(points, dtype="float32")
+    order = rng.permutation(len(points))
+    means = points[np.resize(order, size)]
+    if len(points) < size:
+        means = means + rng.normal(0, 1e-3, means.shape).astype("float32")
+    for _ in range(CLUSTER_STEPS):
+        nearest = _nearest(points, means)
+        count = np.bincount(nearest, minlength=size)
+        sums = np.zeros_like(means)
+        np.add.at(sums, nearest, points)
+        used = count > 0
+        means[used] = sums[used] / count[used, None]
+    return means, _nearest(points, means)
+
+
+def _nearest(points, means):
+    return np.argmax(2 * points @ means.T - np.square(means).sum(axis=1), axis=1)
+
+
+def crops(sounds, plan, hop):
+    """Without end, batches of crops: float32 (B, window), drawn by the plan's seed.
+
+    Args:
+        sounds: list of float32 arrays (N,); a longer one is met more often.
+        plan: `CodecPlan`. hop: int, of which the window has to be a multiple.
+
+    Raises:
+        ValueError: if there is no sound, or the window is no multiple.
+    """
+    if plan.window % hop or plan.window < max(FRAMES):
+        raise ValueError(
+            f"`window` must be a multiple of {hop} and at least {max(FRAMES)}. "
+            f"Received: {plan.window}"
+        )
+    lengths = np.array([len(sound) for sound in sounds], dtype=float)
+    if not lengths.sum():
+        raise ValueError("There is no sound to learn from.")
+    rng = np.random.default_rng([plan.seed, 2])
+    chance = lengths / lengths.sum()
+    while True:
+        batch = np.zeros((plan.batch_size, plan.window), dtype="float32")
+        for row, number in enumerate(
+            rng.choice(len(sounds), plan.batch_size, p=chance)
+        ):
+            sound = sounds[number]
+            # From a quarter before its beginning: attacks are what is hard to code.
+            at = int(
+                rng.integers(-plan.window // 4, max(1, len(sound) - plan.window // 2))
+            )
+            part = sound[max(0, at) : at + plan.window]
+            start = max(0, -at)
+            gain = 10 ** (rng.uniform(plan.softest_db, 0) / 20)
+            batch[row, start : start + len(part)] = gain * part
+        yield batch
+
+
+def train_codec(architecture, plan, sounds, held_out, *, watch=None):
+    """Teach a codec; gives its best weights, by the loss on the held-out sounds.
+
+    Args:
+        architecture: `codec.Codec`. plan: `CodecPlan`.
+        sounds, held_out: lists of float32 arrays (N,), at the codec's rate.
+        watch: function of (a row of the history, the best weights so far), at each look.
+
+    Returns:
+        (weights: dict of name -> float32 array, history: list of dict of the
+        step, the training loss since the look before, and the held-out one).
+
+    Raises:
+        ArithmeticError: if the loss is no longer a number.
+    """
+    network = CodecNetwork(architecture, follow=plan.follow, seed=plan.seed)
+    optimizer = keras.optimizers.Adam(
+        plan.learning_rate, beta_2=0.99, global_clipnorm=1.0
+    )
+    network.compile(optimizer, SpectrumLoss(), jit_compile=plan.compiled)
+    network.set_quantizing(False)
+    batches = crops(sounds, plan, architecture.hop)
+    fixed = list(itertools.islice(crops(held_out, plan, architecture.hop), LOOKS))
+    rng = np.random.default_rng([plan.seed, 3])
+    limit = plan.minutes * 60 if plan.minutes else math.inf
+    best, kept, history, recent = math.inf, None, [], []
+    is_free, step, share = True, 0, 0.0
+    while share < 1:
+        step += 1
+        batch = next(batches)
+        if is_free and share >= plan.free:
+            several = [batch, *itertools.islice(batches, CLUSTER_BATCHES - 1)]
+            network.cluster(np.concatenate(several), plan.seed)
+            network.set_quantizing(True)
+            is_free = False
+        elif not is_free and step % plan.restart == 0 and share < LAST_RESTART:
+            network.restart_dead(batch, plan.dead, rng)
+        optimizer.learning_rate.assign(plan.learning_rate * _rate(share))
+        loss = float(network.train_on_batch(batch, batch))
+        if not math.isfinite(loss):
+            raise ArithmeticError(
+                f"The loss is {loss} at step {step}. Lower the learning rate."
+            )
+        recent.append(loss)
+        if step == 1:  # which compiles: the clock begins behind it
+            began = time.monotonic()
+        before = share
+        share = max(step / plan.steps, (time.monotonic() - began) / limit)
+        # What is not quantized yet is not worth keeping, but where nothing else comes.
+        if share >= 1 or (
+            not is_free and int(share * plan.checks) > int(before * plan.checks)
+        ):
+            now = float(np.mean([network.test_on_batch(x, x) for x in fixed]))
+            history.append(
+                {"step": step, "loss": float(np.mean(recent)), "held_out": now}
+            )
+            recent = []
+            if now < best:
+                best, kept = now, network.named_weights()
+            if watch:
+                watch(history[-1], kept)
+    if kept is None:
+        raise ArithmeticError("The loss on the held-out sounds is not a number.")
+    return kept, history
+
+
+def _rate(share):
+    if share < 0.03:
+        return 0.1 + 0.9 * share / 0.03
+    return 0.525 + 0.475 * math.cos(math.pi * (share - 0.03) / 0.97)

@@ -1,0 +1,250 @@
+"""A codec beside mu-law: bits a second, and what is left of the sound.
+
+Mu-law is brought to the codec's bits a second by taking fewer samples and fewer levels;
+which of those ways is best is chosen on held-out sounds of the kit, not on those of the
+table. What it gives back is scaled to the sound as well as it can be, free of charge.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from audio_models.codec import Codec
+from data_pipelines.audio import (
+    LOWEST_RATE,
+    Waveform,
+    mu_law_decode,
+    mu_law_encode,
+    read_waveform,
+    resample,
+)
+from data_pipelines.guard import Refused
+from data_pipelines.spectra import si_sdr, stft
+from studio.codec import at_rate, kit_sounds, learn_codec, reconstruct
+from studio.errors import NothingUsable
+
+DIGITS = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdd"
+BENCH_CODEC = Codec(widths=(16, 32, 64, 96), num_units=1)
+SEED = 1
+SOUNDS, HELD_OUT = 300, 50  # of drums, and of tones
+MOST_DIGITS = 100
+WINDOW, HOP = 512, 128  # samples of a spectrum at 16 kHz: 32 ms, every 8
+FLOOR_DB = -80.0  # under a sine of full scale: what is softer counts as so soft
+MOST_LEVEL_BITS = 4  # of mu-law brought down
+FULL_BITS = 8
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """What is left of some sounds.
+
+    Args:
+        bits_per_second: float.
+        si_sdr_db: float, mean over the sounds; more is better.
+        distance_db: float, log-spectral distance, mean over all frames of all sounds.
+            It hears soft bins as well as loud ones, so that a codec may leave out what
+            is loud and still lie near: look at the other two as well.
+        level_db: float, energy of all that came back over that of all that was meant.
+    """
+
+    bits_per_second: float
+    si_sdr_db: float
+    distance_db: float
+    level_db: float
+
+
+def codec(architecture=BENCH_CODEC, plan=None, sounds=SOUNDS, held_out=HELD_OUT):
+    """Rows for the record: a codec learnt from the kit's own sounds, on sounds of the
+    kit that it has not met and on spoken digits. Trains for some twelve minutes on one
+    core.
+
+    Raises:
+        NothingUsable: if the digits are not there.
+    """
+    from audio_models.codec_training import CodecPlan
+
+    plan = plan or CodecPlan(
+        steps=6000, minutes=12, batch_size=8, learning_rate=3e-3, seed=SEED
+    )
+    rate = architecture.sample_rate
+    spoken = digits(rate)
+    train, valid, test = (
+        [waveform for _, waveform in kit_sounds(count, seed, rate)]
+        for count, seed in ((sounds, SEED), (held_out, SEED + 1), (held_out, SEED + 2))
+    )
+    began = time.monotonic()
+    kept = learn_codec(architecture, plan, train, valid, watch=_say)
+    minutes = (time.monotonic() - began) / 60
+    way = best_way(valid, rate, architecture.bits_per_second)
+    shared = {"minutes": round(minutes, 1), "steps": kept.facts["history"][-1]["step"]}
+    return [
+        {**row(kept.codec, waveforms, way, told), **shared}
+        for told, waveforms in (("sounds of the kit", test), ("spoken digits", spoken))
+    ]
+
+
+def row(player, waveforms, way, told):
+    """A row of the record: a `CodecPlayer` beside mu-law on some sounds."""
+    rate, size = player.sample_rate, player.codebook_size
+    through = [reconstruct(player, waveform) for waveform in waveforms]
+    bits = player.architecture.bits_per_second
+    ours = fidelity(waveforms, [heard for heard, _ in through], bits)
+    same = fidelity(
+        waveforms, [mu_law(w, rate, *way) for w in waveforms], math.prod(way)
+    )
+    full = fidelity(
+        waveforms,
+        [mu_law(w, rate, rate, FULL_BITS) for w in waveforms],
+        rate * FULL_BITS,
+    )
+    used = perplexity(np.concatenate([codes for _, codes in through]), size)
+    return {
+        "id": f"codec, {told}, log-spectral distance",
+        "value": round(ours.distance_db, 2),
+        "unit": "dB",
+        "baseline": f"mu-law of {way[1]} bits at {way[0]:,} Hz",
+        "baseline_value": round(same.distance_db, 2),
+        "ratio": round(ours.distance_db / same.distance_db, 3),
+        "target": 0.8,
+        "seed": SEED,
+        "sounds": len(waveforms),
+        "bits_per_second": bits,
+        "baseline_bits_per_second": same.bits_per_second,
+        "si_sdr_db": round(ours.si_sdr_db, 2),
+        "level_db": round(ours.level_db, 2),
+        "baseline_si_sdr_db": round(same.si_sdr_db, 2),
+        "full_rate": {
+            "bits_per_second": full.bits_per_second,
+            "distance_db": round(full.distance_db, 2),
+            "si_sdr_db": round(full.si_sdr_db, 2),
+        },
+        "perplexity": [round(value, 1) for value in used],
+        "codebook_size": size,
+    }
+
+
+def digits(sample_rate, most=MOST_DIGITS):
+    """Spoken digits of the test split (takes 0 to 4 of each), spread over it.
+
+    Raises:
+        NothingUsable: if they are not there, or one cannot be read.
+    """
+    paths = sorted(DIGITS.rglob("*_[0-4].wav"))
+    if not paths:
+        raise NothingUsable(f"The benchmark needs {DIGITS}: no WAV file of a digit.")
+    found = []
+    for path in islice(paths, 0, None, -(-len(paths) // most)):
+        try:
+            found.append(resample(read_waveform(path), sample_rate))
+        except Refused as error:
+            raise NothingUsable(f"{path} cannot be read: {error}.") from None
+    return found
+
+
+def ways(bits_per_second):
+    """Each (rate in Hz, bits) by which mu-law keeps within some bits a second."""
+    pairs = [
+        (int(bits_per_second // bits), bits) for bits in range(1, MOST_LEVEL_BITS + 1)
+    ]
+    return [pair for pair in pairs if pair[0] >= LOWEST_RATE]
+
+
+def best_way(waveforms, sample_rate, bits_per_second):
+    """The (rate, bits) of mu-law with the least distance on some sounds.
+
+    Raises:
+        ValueError: if there are fewer bits a second than any way takes.
+    """
+    possible = ways(bits_per_second)
+    if not possible:
+        raise ValueError(
+            f"Mu-law needs {LOWEST_RATE:,} bits a second. Received: {bits_per_second}"
+        )
+
+    def distance(way):
+        heard = [mu_law(waveform, sample_rate, *way) for waveform in waveforms]
+        return fidelity(waveforms, heard, math.prod(way)).distance_db
+
+    return min(possible, key=distance)
+
+
+def mu_law(waveform, sample_rate, rate, bits):
+    """A sound through mu-law of so many bits at `rate`, back at `sample_rate`.
+
+    Returns:
+        `Waveform` as long as the sound is there, at the gain nearest to it.
+    """
+    meant = at_rate(waveform, sample_rate)
+    slow = at_rate(Waveform(meant[:, None], sample_rate), rate)
+    mu = 2**bits - 1
+    heard = mu_law_decode(mu_law_encode(slow, mu), mu)
+    heard = resample(Waveform(heard[:, None], rate), sample_rate).samples[:, 0]
+    heard = np.pad(heard, (0, max(0, len(meant) - len(heard))))[: len(meant)]
+    gain = float(heard @ meant) / max(float(heard @ heard), 1e-12)
+    return Waveform((gain * heard)[:, None].astype("float32"), sample_rate)
+
+
+def fidelity(waveforms, heard, bits_per_second):
+    """`Fidelity` of what was heard for some sounds, at the rate of what was heard."""
+    ratios, distance, frames, given, wanted = [], 0.0, 0, 0.0, 0.0
+    for waveform, back in zip(waveforms, heard, strict=True):
+        meant, got = at_rate(waveform, back.sample_rate), back.mono()
+        if meant.any() and got.any():
+            ratios.append(float(si_sdr(got, meant)))
+        given, wanted = given + float(got @ got), wanted + float(meant @ meant)
+        each = distances(meant, got)
+        distance, frames = distance + float(each.sum()), frames + len(each)
+    mean = float(np.mean(ratios)) if ratios else math.nan
+    level = 10 * math.log10(max(given, 1e-12) / max(wanted, 1e-12))
+    return Fidelity(bits_per_second, mean, distance / max(1, frames), level)
+
+
+def distances(meant, got):
+    """Log-spectral distance of each frame, in dB: float64 (T,).
+
+        sqrt(mean over bins of (20 log10(|S| / |E|))^2)
+
+    Args:
+        meant, got: float arrays (N,). What lies `FLOOR_DB` under a sine of full scale,
+            or lower, counts as lying there.
+
+    Reference:
+        Gray & Markel 1976, Distance measures for speech processing.
+    """
+    one, other = (levels_db(samples) for samples in (meant, got))
+    return np.sqrt(np.square(one - other).mean(axis=1))
+
+
+def levels_db(samples):
+    """Level of each bin of each frame, in dB under a sine of full scale: (T, bins)."""
+    spectrum = np.abs(stft(samples, window=WINDOW, hop=HOP)).astype(np.float64)
+    spectrum = spectrum * (4 / WINDOW)  # a Hann window halves a sine's half spectrum
+    return 20 * np.log10(np.maximum(spectrum, 10 ** (FLOOR_DB / 20)))
+
+
+def perplexity(codes, size):
+    """How many codes of each quantizer are as good as in use: exp of the entropy.
+
+    Args:
+        codes: int array (F, Q). size: int, of a codebook.
+
+    Returns:
+        list of Q floats in [1, size].
+    """
+    found = []
+    for column in codes.T:
+        share = np.bincount(column, minlength=size) / len(column)
+        share = share[share > 0]
+        found.append(float(np.exp(-(share * np.log(share)).sum())))
+    return found
+
+
+def _say(now, _kept):
+    print(
+        f"codec, step {now['step']:,}: {now['loss']:.3f}, held out {now['held_out']:.3f}",
+        flush=True,
+    )

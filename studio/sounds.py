@@ -1,0 +1,213 @@
+"""New sound from a bundle, sample after sample: what `compose` is for scores.
+
+A model of short sounds ends each of them by itself. Longer music is filled with one
+after another, of the class that was asked for or of any.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from audio_models.numpy_ops import log_softmax
+from audio_models.player import Player, generate
+from audio_models.request import Request
+from data_pipelines.audio import Waveform, resample
+from data_pipelines.tokenizers import tokenizer_from_spec
+from data_pipelines.tokenizers.wave import WaveTokenizer
+from data_pipelines.vocabulary import BOS, EOS, PAD
+from studio.wish import check_ranges
+
+LONGEST_SECONDS = 240
+SHORTEST_SECONDS = 0.01
+USUAL_SECONDS = 2.0  # at most, where no length is asked for
+HEARD_SECONDS = 1  # of a sound, to tell its class by
+MOST_SOUNDS = 512  # in one piece, so that sounds of one sample cannot go on for ever
+
+
+@dataclass(frozen=True)
+class SoundWish:
+    """What a person asks of a model of sounds. None leaves it to the model.
+
+    Args:
+        seconds: float, how long exactly; None is one sound, ended by the model, of
+            `USUAL_SECONDS` at most.
+        label: str, the class of sound, as the model's data name it.
+        seed: int. temperature, top_k, top_p, min_p: as for
+            `audio_models.request.Request`.
+    """
+
+    seconds: float | None = None
+    label: str | None = None
+    seed: int = 0
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float = 1.0
+    min_p: float = 0.0
+
+
+@dataclass(frozen=True)
+class Sounding:
+    """A new sound and how it came about.
+
+    ``bits_per_sample`` is what the model itself gave to the samples that it drew,
+    ``labels`` the class of each sound in a row, "" where the model knows none.
+    """
+
+    waveform: Waveform
+    labels: tuple[str, ...]
+    bits_per_sample: float
+
+
+def check_sound_wish(wish, tokenizer):
+    """Raise ValueError if a wish lies outside its range, naming it."""
+    check_ranges(wish, seconds=(SHORTEST_SECONDS, LONGEST_SECONDS))
+    _check_label(wish.label, tokenizer)
+
+
+def _check_label(label, tokenizer):
+    classes = tokenizer.classes
+    if label is None or label in classes:
+        return
+    known = f"Known: {', '.join(classes)}." if classes else "The model knows none."
+    raise ValueError(f"No class of sound is called {label!r}. {known}")
+
+
+def compose_sound(bundle, wish):
+    """Compose a sound.
+
+    Args:
+        bundle: `audio_models.bundle.Bundle` of a model of sounds.
+        wish: `SoundWish`.
+
+    Returns:
+        `Sounding`, of one channel, at the model's rate. Same bundle, same wish: the
+        same samples.
+
+    Raises:
+        ValueError: if a wish lies outside its range.
+    """
+    tokenizer = tokenizer_from_spec(bundle.vocabulary)
+    check_sound_wish(wish, tokenizer)
+    player = Player(bundle.architecture, bundle.weights)
+    rng = np.random.default_rng([wish.seed, 7])
+    limit = USUAL_SECONDS if wish.seconds is None else wish.seconds
+    wanted = max(1, round(limit * tokenizer.sample_rate))
+    parts, labels, worth, made = [], [], [], 0
+    while made < wanted and len(parts) < MOST_SOUNDS:
+        label = wish.label
+        if label is None and tokenizer.classes:
+            label = str(rng.choice(tokenizer.classes))
+        prompt = _opening(tokenizer, label)
+        seed = wish.seed if not parts else int(rng.integers(2**31))
+        ids, nats = _drawn(player, tokenizer, wish, prompt, wanted - made, seed)
+        part = tokenizer.decode(ids).samples[:, 0]
+        parts.append(part)
+        labels.append(label or "")
+        worth.append(nats)
+        made += len(part)
+        if wish.seconds is None:
+            break
+    samples = np.concatenate(parts)[:wanted]
+    if wish.seconds is not None:
+        samples = np.pad(samples, (0, wanted - len(samples)))
+    return Sounding(
+        Waveform(samples[:, None], tokenizer.sample_rate),
+        tuple(labels),
+        float(np.concatenate(worth).mean() / np.log(2)),
+    )
+
+
+def continue_sound(bundle, waveform, wish):
+    """Go on with a sound where it ends.
+
+    The model hears it mixed to one channel at its own rate; what it adds is brought to
+    the rate and the channels of what was given, which stays sample for sample.
+
+    Args:
+        bundle: `Bundle` of a model of sounds.
+        waveform: `Waveform`.
+        wish: `SoundWish`; ``seconds`` is how much is added.
+
+    Returns:
+        `Sounding`, the given and the new sound, of the rate and channels of `waveform`.
+
+    Raises:
+        ValueError: if a wish lies outside its range, or nothing was given.
+    """
+    tokenizer = tokenizer_from_spec(bundle.vocabulary)
+    check_sound_wish(wish, tokenizer)
+    label = wish.label
+    if tokenizer.classes and label is None:
+        label = _likeliest_label(bundle, tokenizer, waveform)
+    prompt = _heard(tokenizer, waveform, label)
+    player = Player(bundle.architecture, bundle.weights)
+    limit = USUAL_SECONDS if wish.seconds is None else wish.seconds
+    wanted = max(1, round(limit * tokenizer.sample_rate))
+    ids, nats = _drawn(
+        player,
+        tokenizer,
+        wish,
+        prompt,
+        wanted,
+        wish.seed,
+        least=wanted if wish.seconds is not None else 1,
+    )
+    new = Waveform(tokenizer.decode(ids).samples, tokenizer.sample_rate)
+    new = resample(new, waveform.sample_rate).samples
+    new = np.repeat(new, waveform.samples.shape[1], axis=1)
+    whole = np.concatenate([waveform.samples, new])
+    return Sounding(
+        Waveform(whole, waveform.sample_rate),
+        (label or "",),
+        float(nats.mean() / np.log(2)),
+    )
+
+
+def _opening(tokenizer, label):
+    if label is None:
+        return np.array([BOS], np.int32)
+    return np.asarray(tokenizer.class_prompt(label), dtype=np.int32)
+
+
+def _heard(tokenizer, waveform, label):
+    """The ids of a sound as it is, neither trimmed nor made louder, without its end."""
+    plain = WaveTokenizer(
+        tokenizer.sample_rate, bits=tokenizer.bits, classes=tokenizer.classes
+    )
+    return plain.encode(replace(waveform, label=label or ""))[:-1]
+
+
+def _likeliest_label(bundle, tokenizer, waveform):
+    """The class under which the model finds the sound least surprising."""
+    first = tokenizer.classes[0]
+    heard = _heard(tokenizer, waveform, first)[2:][
+        : HEARD_SECONDS * tokenizer.sample_rate
+    ]
+    player = Player(bundle.architecture, bundle.weights)
+    prompts = np.stack([_opening(tokenizer, label) for label in tokenizer.classes])
+    logits, state = player.read(prompts, player.start(len(prompts)))
+    worth = np.zeros(len(prompts))
+    for token in heard:
+        worth += log_softmax(logits)[:, token]
+        logits, state = player.step(np.full(len(prompts), token), state)
+    return tokenizer.classes[int(worth.argmax())]
+
+
+def _drawn(player, tokenizer, wish, prompt, most, seed, least=1):
+    """(ids without the end, nats of each) of at most so many new samples."""
+    grain = tokenizer.bits // 8
+    request = Request(
+        prompts=prompt[None],
+        max_new_tokens=most * grain,
+        min_new_tokens=min(least, most) * grain,
+        grammar=tokenizer.grammar,
+        temperature=wish.temperature,
+        top_k=wish.top_k,
+        top_p=wish.top_p,
+        min_p=wish.min_p,
+        seed=seed,
+    )
+    generated = generate(player, request)
+    ids = generated.ids[0]
+    is_new = (ids != PAD) & (ids != EOS)
+    return ids[is_new], -generated.log_probability[0][is_new] * grain
