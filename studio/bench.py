@@ -24,7 +24,7 @@ RECORD = ROOT / "assets" / "benchmarks.json"
 README = ROOT / "README.md"
 TABLE_START, TABLE_END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 SEED = 1
-QUALITY_UNITS = ("dB", "bits a sample", "of sounds", "of files")
+QUALITY_UNITS = ("dB", "bits per sample", "of sounds")
 
 
 def start(repeats=5):
@@ -62,7 +62,7 @@ def models():
         test = facts["test"]
         rows.append(
             {
-                "id": f"{name}, nats per note",
+                "id": f"{name}, nats per {facts['held_out'].get('unit', 'note')}",
                 "value": round(test["model"], 3),
                 "baseline": f"n-gram, {test['ngram_kind']}",
                 "baseline_value": round(test["ngram"], 3),

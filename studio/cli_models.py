@@ -52,7 +52,8 @@ def train(
         typer.Option(
             help="melody-lstm, melody-transformer, melody-anticipation, "
             "chorale-anticipation, chorale-voices, chorale-lstm, performance-lstm, "
-            "remi-transformer or drums; melody-ngram and chorale-ngram count."
+            "remi-transformer or drums; melody-ngram and chorale-ngram count. Of "
+            "sounds: wave-lstm, wave-conv."
         ),
     ] = "melody-lstm",
     model: Annotated[
@@ -186,8 +187,9 @@ def bench(
     name: Annotated[
         str,
         typer.Argument(
-            help="Speed: start, ingest, feed, growth, train, decode. Quality: models, fill, "
-            "jsb-notes, geron, jsb-frames, nottingham-frames, seed-charrnn, shakespeare."
+            help="Speed: start, ingest, feed, growth, train, decode, wave. Quality: models, "
+            "fill, jsb-notes, geron, jsb-frames, nottingham-frames, seed-charrnn, "
+            "shakespeare, digits, tones, separate, codec."
         ),
     ],
     peer: Annotated[

@@ -5,6 +5,8 @@ from collections import Counter
 from dataclasses import asdict
 from importlib import metadata
 
+import numpy as np
+
 from data_pipelines.tokenizers.melody import METRES
 from data_pipelines.voice_leading import VoiceLeading, voice_leading_of_ids
 from studio.compose import UNNAMED_METRE
@@ -31,6 +33,7 @@ def figures(dataset, recipe_name, plan, sources, command, floors):
         "metres": dict(metres.most_common()),
         "repeated_bars": {"data": round(repeated, 4)},
         "keys": music["keys"],
+        "compass": compass_of(map(dataset.tokenizer.decode, train)),
         "measures": corpus_measures(map(dataset.tokenizer.decode, train)),
         "usual_qpm": {
             metre: min(400.0, max(20.0, usual["median"]))
@@ -42,6 +45,24 @@ def figures(dataset, recipe_name, plan, sources, command, floors):
         leadings = (voice_leading_of_ids(dataset.tokenizer, ids) for ids in train)
         facts["voice_leading"] = sum(leadings, VoiceLeading()).rates()
     return facts
+
+
+def compass_of(scores):
+    """The lowest and the highest pitch of all but one note in a hundred; None of drums.
+
+    Args:
+        scores: iterable of `Score`.
+
+    Returns:
+        [low, high], or None.
+    """
+    pitched = (score.notes["pitch"][~score.is_drum_note()] for score in scores)
+    counts = sum(np.bincount(pitches, minlength=128) for pitches in pitched)
+    total = np.cumsum(counts)
+    if not total[-1]:
+        return None
+    low, high = np.searchsorted(total, total[-1] * np.array([0.005, 0.995]))
+    return [int(low), int(high)]
 
 
 def _origin(dataset, recipe_name, plan, sources, command, floors):

@@ -44,7 +44,7 @@ def compose_freely(bundle, tokenizer, wish, metre):
     _check_drums(bundle, wish)
     if tokenizer.name == "remi":
         return _compose_bars(bundle, tokenizer, wish, metre)
-    prompt = [BOS]
+    prompt, compass = [BOS], bundle.facts.get("compass")
     if hasattr(tokenizer, "metre_id"):
         prompt.append(tokenizer.metre_id(metre))
     elif wish.metre is not None:
@@ -63,7 +63,7 @@ def compose_freely(bundle, tokenizer, wish, metre):
         min_p=wish.min_p,
         repetition=wish.repetition,
         repetition_of=tokenizer.is_note(np.arange(tokenizer.vocab_size)),
-        allowed_tokens=tokens_of_key_and_range(tokenizer, wish),
+        allowed_tokens=tokens_of_key_and_range(tokenizer, wish, compass),
         seed=wish.seed,
     )
     generated = generate(Player(bundle.architecture, bundle.weights), request)
@@ -91,13 +91,13 @@ def _compose_bars(bundle, tokenizer, wish, metre):
     prefix = np.array([BOS, bar, metres[METRES.index(metre)]])
     vocabulary = np.arange(tokenizer.vocab_size)
     never = np.isin(vocabulary, [*metres, PAD, BOS, UNK])
-    allowed = tokens_of_key_and_range(tokenizer, wish)
+    allowed = tokens_of_key_and_range(tokenizer, wish, bundle.facts.get("compass"))
     path = Stretch(
         tokenizer.grammar,
         tokenizer.grammar.state_after(prefix[1:]),
         bar=bar,
         bars=wish.bars,
-        suffix=[EOS],
+        suffix=[bar],  # or an end before it: see below
         never=never if allowed is None else never | ~allowed,
         first=np.isin(vocabulary, list(ids("position"))),  # no bar of silence at first
         quota=stretches.TOKENS_A_BAR,
@@ -115,14 +115,16 @@ def _compose_bars(bundle, tokenizer, wish, metre):
         repetition=wish.repetition,
         copies=False,
     )
-    lengths = (takes.ids == EOS).argmax(axis=1)
-    ends = takes.log_probability[np.arange(len(lengths)), lengths]
-    row = int(ends.argmax())  # the take that the model most expects to end there
-    whole = np.concatenate([prefix, takes.ids[row, : lengths[row] + 1]])
+    # Where in the last bar, and in which take, the model most expects the end, on a
+    # note that is held; a writer who may only end there crowds it with notes.
+    held = stretches.held_notes(tokenizer, takes.ids)
+    row, length, ended = stretches.latest_end(takes, held, np.ones_like(held))
+    if length is None:  # cut off where the bar after the last would begin
+        row, length = 0, int(np.flatnonzero(takes.ids[0] != PAD)[-1])
+    whole = np.concatenate([prefix, takes.ids[row, :length], [EOS]])
     score = first_bars(tokenizer.decode(whole), wish.bars)
     notes = max(1, int(tokenizer.is_note(whole).sum()))
-    nats = -float(takes.log_probability[row].sum()) / notes
-    ended = float(np.exp(ends[row]))
+    nats = -float(takes.log_probability[row, :length].sum()) / notes
     return _as_wished(score, wish), whole.astype(np.int32), ended, nats
 
 
@@ -138,11 +140,19 @@ def _check_drums(bundle, wish):
             )
 
 
-def tokens_of_key_and_range(tokenizer, wish):
-    """bool array (V,), which tokens a wish for a key or a range leaves; None for all."""
-    if wish.key is None and wish.pitch_range is None:
+def tokens_of_key_and_range(tokenizer, wish, compass=None):
+    """bool array (V,), which tokens a wish for a key or a range leaves; None for all.
+
+    Args:
+        compass: the lowest and the highest pitch where no range is wished for, or None:
+            one note in a hundred of its data lies beyond, but a model that errs into
+            there stays there.
+    """
+    if wish.key is None and wish.pitch_range is None and compass is None:
         return None
-    low, high = parse_range(wish.pitch_range) if wish.pitch_range else (0, 127)
+    low, high = compass or (0, 127)
+    if wish.pitch_range:
+        low, high = parse_range(wish.pitch_range)
     classes = scale_of(*parse_key(wish.key))[0] if wish.key else np.ones(12, dtype=bool)
     allowed = np.ones(tokenizer.vocab_size, dtype=bool)
     for token in range(tokenizer.vocab_size):

@@ -122,7 +122,15 @@ def what_is_wrong_with(bundle):
                 return f"the metre {key!r} is not known"
     if "metres" in facts and not sum(facts["metres"].values()):
         return "it names no metre"
+    compass = facts.get("compass")
+    if compass is not None and not _is_compass(compass):
+        return f"compass must be two pitches in 0..127, not {compass!r}"
     program = facts.get("program", 0)
     if type(program) is not int or not 0 <= program <= 127:
         return f"program must be in 0..127, not {program!r}"
     return None
+
+
+def _is_compass(value):
+    pair = isinstance(value, list) and len(value) == 2
+    return pair and all(type(p) is int and 0 <= p <= 127 for p in value)

@@ -56,8 +56,8 @@ def bars_on(bundle, tokenizer, score, wish, bars):
         quota=TOKENS_A_BAR,
     )
     takes = _takes(bundle, prefix, path, wish)
-    held = np.isin(takes.ids, kinds["duration"][DURATIONS >= STEPS_PER_QUARTER])
-    row, length, end = _latest_end(takes, held, np.ones_like(held))
+    held = held_notes(tokenizer, takes.ids)
+    row, length, end = latest_end(takes, held, np.ones_like(held))
     if length is None:  # cut off where the bar after the last would begin
         row, length = 0, int(np.flatnonzero(takes.ids[0] != PAD)[-1])
     whole = np.concatenate([prefix, takes.ids[row, :length]])
@@ -109,7 +109,7 @@ def seconds_on(bundle, tokenizer, score, wish, bars):
     window = before > until - max(100 * bar_seconds, until / 4)
     is_up = _keys_down(tokenizer, takes.ids) == 0
     has_note = np.cumsum(tokenizer.is_note(takes.ids), axis=1) > 0
-    row, length, end = _latest_end(takes, window & is_up, window & has_note)
+    row, length, end = latest_end(takes, window & is_up, window & has_note)
     if length is None:
         row, length = 0, takes.ids.shape[1]
     clock = tokenizer.decode(ids).end_tick
@@ -282,7 +282,13 @@ def _takes(bundle, prefix, path, wish):
     )
 
 
-def _latest_end(takes, wanted, must):
+def held_notes(tokenizer, ids):
+    """Which tokens of `remi` close a note of a quarter or longer: bool, as ids."""
+    durations = np.array(tokenizer.vocabulary.ids("duration"))
+    return np.isin(ids, durations[DURATIONS >= STEPS_PER_QUARTER])
+
+
+def latest_end(takes, wanted, must):
     """(row, tokens to keep, probability) of the end that is most expected.
 
     Args:
