@@ -1,9 +1,10 @@
 """How a codec learns: sound in, the same sound out, through a few integers a frame.
 
-What it lowers is the difference of spectra at three resolutions and of the waveforms,
-and how far its frames lie from their codes. The codebooks are not learnt by gradients:
-they begin as means of clusters, follow the frames they stand for, and a code that nobody
-chooses moves to where it is needed.
+It begins, before any step, at a linear codec that works: the axes in which the frames of
+sounds differ most, and clusters along them. From there it lowers the difference of the
+waveforms and of spectra at three resolutions, and how far frames lie from their codes.
+The codebooks are not learnt by gradients: they follow the frames they stand for, and a
+code that nobody chooses moves to where it is needed.
 """
 
 import itertools
@@ -22,11 +23,12 @@ from audio_models.network import first_values
 
 FRAMES = (128, 512, 2048)  # samples of a spectrum
 QUIETEST = 1e-3  # what is softer in a spectrum is not asked for: of a sine's peak
-SOFTEST = 1e-2  # mean amplitude: where a sound is softer, less is asked for
+SOFTEST = 3e-3  # amplitude: where a sound is softer, less is asked for
+CLEANEST = 1e-4  # of a sound's power: an error that is softer is not asked to be less
+WAVEFORM = 2.0  # what ten times less error in the waveform is worth
 COMMITMENT = 0.25
 CLUSTER_STEPS = 12
-CLUSTER_FRAMES = 8_192
-CLUSTER_BATCHES = 8
+CLUSTER_FRAMES = 16_384
 LAST_RESTART = 0.9  # of the run: a code that moves late finds no time to settle
 LOOKS = 4  # batches of held-out sounds
 
@@ -44,30 +46,25 @@ class CodecPlan:
         batch_size: int, crops a step. window: int, samples of a crop.
         learning_rate: float, the peak; it climbs over the first 3%, then falls along a
             cosine to a twentieth.
-        free: float, share of the steps in which nothing is quantized yet: clusters are
-            looked for among frames that mean something.
         follow: float, share of a code's past that it keeps a step.
         restart: int, steps between two looks for codes that nobody chooses.
         dead: float: a code chosen less than so many times as often as if all were
             chosen alike begins anew at a frame of the batch.
         softest_db: float, at most 0: each crop is made quieter by up to so much.
         checks: int, looks at the held-out sounds.
-        compiled: bool, one program for the step: slow to begin with, then faster.
         seed: int.
     """
 
     steps: int = 1000
     minutes: float | None = None
     batch_size: int = 16
-    window: int = 8192
-    learning_rate: float = 2e-3
-    free: float = 0.1
+    window: int = 8000
+    learning_rate: float = 1e-3
     follow: float = 0.97
     restart: int = 20
     dead: float = 0.05
     softest_db: float = -12.0
     checks: int = 8
-    compiled: bool = True
     seed: int = 0
 
 
@@ -87,8 +84,7 @@ class CodecNetwork(keras.Model):
 
     def __init__(self, architecture, *, follow=0.97, seed=0, **kwargs):
         super().__init__(**kwargs)
-        self.architecture = architecture
-        self.follow = follow
+        self.architecture, self.follow = architecture, follow
         size, width = architecture.codebook_size, architecture.latent_dim
         self._named = {}
         for number, (name, weight) in enumerate(architecture.weights().items()):
@@ -100,7 +96,7 @@ class CodecNetwork(keras.Model):
             )
             variable.assign(first_values(weight, [seed, number]))
             self._named[name] = variable
-        many = (architecture.num_quantizers, size)
+        many = (architecture.num_quantizers - 1, size)
         self._counts = self.add_weight(
             name="counts", shape=many, initializer="ones", trainable=False
         )
@@ -114,37 +110,38 @@ class CodecNetwork(keras.Model):
 
     def call(self, samples, training=False):
         codec, weights = self.architecture, self._named
-        latents = codec.encode(ops, weights, samples)  # (B, F, D)
+        levels, latents = codec.encode(ops, weights, samples)  # (B, F), (B, F, D)
         still = ops.stop_gradient(latents)
         codes, residuals, chosen = codec.quantize(ops, weights, still)
         if training:
-            self._move_codebooks(codes, residuals)
-        quantized = sum(chosen)
+            self._move_codebooks(levels, codes, residuals)
         # Frames are drawn to what each quantizer, and those before it, made of them.
         far, so_far = 0.0, 0.0
         for part in chosen:
             so_far = so_far + part
             far = far + ops.mean(ops.square(latents - ops.stop_gradient(so_far)))
-        self.add_loss(COMMITMENT * self._quantizes * far / codec.num_quantizers)
-        straight = latents + self._quantizes * ops.stop_gradient(quantized - latents)
-        return codec.decode(ops, weights, straight)
+        self.add_loss(COMMITMENT * self._quantizes * far / len(chosen))
+        straight = latents + self._quantizes * ops.stop_gradient(sum(chosen) - latents)
+        return codec.decode(ops, weights, levels, straight)
 
-    def _move_codebooks(self, codes, residuals):
+    def _move_codebooks(self, levels, codes, residuals):
         codec, kept = self.architecture, self.follow
+        heard = ops.cast(ops.reshape(levels, (-1, 1)) > 0, "float32")  # silence is none
         counts, sums = [], []
         for number, rest in enumerate(residuals):
             flat = ops.reshape(rest, (-1, codec.latent_dim))
             chosen = ops.reshape(codes[..., number], (-1,))
             one_hot = ops.one_hot(chosen, codec.codebook_size, dtype="float32")
+            one_hot = heard * one_hot
             counts.append(ops.sum(one_hot, axis=0))
             sums.append(ops.matmul(ops.transpose(one_hot), flat))
         counts = kept * self._counts + (1 - kept) * ops.stack(counts)  # (Q, K)
         sums = kept * self._sums + (1 - kept) * ops.stack(sums)  # (Q, K, D)
         self._counts.assign(counts)
         self._sums.assign(sums)
-        for number in range(codec.num_quantizers):
+        for number in range(codec.num_quantizers - 1):
             mean = sums[number] / (counts[number][:, None] + 1e-5)
-            self._named[codebook_name(number)].assign(mean)
+            self._named[codebook_name(number + 1)].assign(mean)
 
     def set_quantizing(self, on):
         """Whether frames reach the decoder as their codes, or as they are."""
@@ -167,16 +164,25 @@ class CodecNetwork(keras.Model):
         for name, variable in self._named.items():
             variable.assign(weights[name])
 
-    def cluster(self, samples, seed):
-        """Begin the codebooks at clusters of the frames of some samples (B, N)."""
-        rng = np.random.default_rng([seed, 1])
-        weights = self.named_weights()
-        latents = self.architecture.encode(numpy_ops, weights, samples)
-        rest = latents.reshape(-1, latents.shape[-1])
+    def begin(self, samples, seed):
+        """Begin with what some samples (B, N) are like: their axes, their clusters.
+
+        The axes are those of the largest variance: the Karhunen-Loeve transform.
+        """
+        rng, codec = np.random.default_rng([seed, 1]), self.architecture
+        bare = {**self.named_weights(), "analysis": np.eye(codec.hop, dtype="f4")}
+        for name in [name for name in bare if name.startswith("encoder.out")]:
+            bare[name] = np.zeros((*bare[name].shape[:-1], codec.hop), "float32")
+        rest = self._heard_frames(bare, samples)
         rest = rest[rng.permutation(len(rest))[:CLUSTER_FRAMES]]
+        _, axes = np.linalg.eigh(rest.T.astype("float64") @ rest)  # smallest first
+        axes = axes[:, ::-1][:, : codec.latent_dim].astype("float32")
+        self._named["analysis"].assign(axes)
+        self._named["synthesis"].assign(axes.T)
+        rest = rest @ axes
         counts, sums = [], []
-        for number in range(self.architecture.num_quantizers):
-            means, chosen = clusters(rest, self.architecture.codebook_size, rng)
+        for number in range(1, codec.num_quantizers):
+            means, chosen = clusters(rest, codec.codebook_size, rng)
             self._named[codebook_name(number)].assign(means)
             share = np.bincount(chosen, minlength=len(means)) + 1.0
             counts.append(share)
@@ -184,6 +190,11 @@ class CodecNetwork(keras.Model):
             rest = rest - means[chosen]
         self._counts.assign(np.stack(counts))
         self._sums.assign(np.stack(sums))
+
+    def _heard_frames(self, weights, samples):
+        levels, latents = self.architecture.encode(numpy_ops, weights, samples)
+        heard = latents[levels > 0]
+        return heard if len(heard) else latents.reshape(-1, latents.shape[-1])
 
     def restart_dead(self, samples, dead, rng):
         """Move each code that is hardly chosen to a frame of samples (B, N).
@@ -196,17 +207,17 @@ class CodecNetwork(keras.Model):
         if not is_dead.any():
             return 0
         weights, codec = self.named_weights(), self.architecture
-        latents = codec.encode(numpy_ops, weights, samples)
+        latents = self._heard_frames(weights, samples)[None]
         _, residuals, _ = codec.quantize(numpy_ops, weights, latents)
         sums = np.array(ops.convert_to_numpy(self._sums))
         for number, rest in enumerate(residuals):
             rest = rest.reshape(-1, codec.latent_dim)
-            codebook = weights[codebook_name(number)]
+            codebook = weights[codebook_name(number + 1)]
             for code in np.flatnonzero(is_dead[number]):
                 codebook[code] = rest[rng.integers(len(rest))]
                 counts[number, code] = counts[number].mean()
                 sums[number, code] = codebook[code] * counts[number, code]
-            self._named[codebook_name(number)].assign(codebook)
+            self._named[codebook_name(number + 1)].assign(codebook)
         self._counts.assign(counts)
         self._sums.assign(sums)
         return int(is_dead.sum())
@@ -215,28 +226,29 @@ class CodecNetwork(keras.Model):
 class SpectrumLoss(keras.losses.Loss):
     """How unlike two waveforms are, as spectra of three lengths and sample for sample.
 
-    Each part is 1 or more for silence in the place of a sound, whatever the sound's own
-    loudness: a mean over bins alone forgives a codec that leaves a tone out, since most
-    bins of a tone are empty. Beside it, of each length, the mean difference of the
-    logarithms of the magnitudes hears what is soft.
+    Of the waveform, the logarithm of the error's share of the power: spectra alone know
+    no phase. Of each length of spectrum, the difference relative to the sound's own,
+    which is 1 for silence in its place, and the mean difference of the logarithms of the
+    magnitudes, which hears what is soft.
 
     Args:
         frames: tuple of int, samples of a spectrum; a quarter lies between two.
+        weight: float, what ten times less error in the waveform is worth.
 
     Reference:
         Yamamoto et al. 2020, Parallel WaveGAN, https://arxiv.org/abs/1910.11480, with
-        the waveform's own difference added. No discriminator, where SoundStream has
-        one: what the codes do not tell comes out smeared, and noise as a comb of the
-        frame rate.
+        the waveform added. No discriminator, where SoundStream has one: noise that the
+        codes do not tell comes out softer and coarser than it was.
     """
 
-    def __init__(self, frames=FRAMES):
+    def __init__(self, frames=FRAMES, weight=WAVEFORM):
         super().__init__(reduction="sum_over_batch_size")
-        self.frames = frames
+        self.frames, self.weight = frames, weight
 
     def call(self, y_true, y_pred):
-        off = ops.mean(ops.abs(y_true - y_pred), axis=-1)  # (B,)
-        total = off / (ops.mean(ops.abs(y_true), axis=-1) + SOFTEST)
+        power = ops.mean(ops.square(y_true), axis=-1) + SOFTEST**2  # (B,)
+        off = ops.mean(ops.square(y_true - y_pred), axis=-1) / power
+        total = self.weight * (1 + ops.log(off + CLEANEST) / math.log(10))
         for length in self.frames:
             one, other = magnitudes(y_true, length), magnitudes(y_pred, length)
             apart = _root_mean_square(one - other) / (_root_mean_square(one) + QUIETEST)
@@ -334,51 +346,48 @@ def train_codec(architecture, plan, sounds, held_out, *, watch=None):
         ArithmeticError: if the loss is no longer a number.
     """
     network = CodecNetwork(architecture, follow=plan.follow, seed=plan.seed)
-    optimizer = keras.optimizers.Adam(
-        plan.learning_rate, beta_2=0.99, global_clipnorm=1.0
-    )
-    network.compile(optimizer, SpectrumLoss(), jit_compile=plan.compiled)
-    network.set_quantizing(False)
+    optimizer = keras.optimizers.Adam(beta_2=0.99, global_clipnorm=1.0)
+    network.compile(optimizer, SpectrumLoss(), jit_compile=False)
     batches = crops(sounds, plan, architecture.hop)
     fixed = list(itertools.islice(crops(held_out, plan, architecture.hop), LOOKS))
     rng = np.random.default_rng([plan.seed, 3])
+    frames = plan.batch_size * plan.window // architecture.hop
+    several = itertools.islice(batches, -(-CLUSTER_FRAMES // frames))
+    network.begin(np.concatenate(list(several)), plan.seed)
     limit = plan.minutes * 60 if plan.minutes else math.inf
     best, kept, history, recent = math.inf, None, [], []
-    is_free, step, share = True, 0, 0.0
+
+    def look(step, recent):
+        nonlocal best, kept
+        now = float(np.mean([network.test_on_batch(x, x) for x in fixed]))
+        loss = float(np.mean(recent or [now]))
+        history.append({"step": step, "loss": loss, "held_out": now})
+        if now < best:
+            best, kept = now, network.named_weights()
+        if watch:
+            watch(history[-1], kept)
+
+    look(0, [])  # what axes and clusters do alone
+    step, share = 0, 0.0
     while share < 1:
         step += 1
         batch = next(batches)
-        if is_free and share >= plan.free:
-            several = [batch, *itertools.islice(batches, CLUSTER_BATCHES - 1)]
-            network.cluster(np.concatenate(several), plan.seed)
-            network.set_quantizing(True)
-            is_free = False
-        elif not is_free and step % plan.restart == 0 and share < LAST_RESTART:
+        if step % plan.restart == 0 and share < LAST_RESTART:
             network.restart_dead(batch, plan.dead, rng)
         optimizer.learning_rate.assign(plan.learning_rate * _rate(share))
         loss = float(network.train_on_batch(batch, batch))
         if not math.isfinite(loss):
             raise ArithmeticError(
-                f"The loss is {loss} at step {step}. Lower the learning rate."
+                f"Loss {loss} at step {step}: lower the learning rate."
             )
         recent.append(loss)
         if step == 1:  # which compiles: the clock begins behind it
             began = time.monotonic()
         before = share
         share = max(step / plan.steps, (time.monotonic() - began) / limit)
-        # What is not quantized yet is not worth keeping, but where nothing else comes.
-        if share >= 1 or (
-            not is_free and int(share * plan.checks) > int(before * plan.checks)
-        ):
-            now = float(np.mean([network.test_on_batch(x, x) for x in fixed]))
-            history.append(
-                {"step": step, "loss": float(np.mean(recent)), "held_out": now}
-            )
+        if share >= 1 or int(share * plan.checks) > int(before * plan.checks):
+            look(step, recent)
             recent = []
-            if now < best:
-                best, kept = now, network.named_weights()
-            if watch:
-                watch(history[-1], kept)
     if kept is None:
         raise ArithmeticError("The loss on the held-out sounds is not a number.")
     return kept, history

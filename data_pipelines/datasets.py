@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from data_pipelines.vocabulary import PAD
+from data_pipelines.vocabulary import PAD, UNK
 from data_pipelines.windows import (
     NO_ROW,
     Augmentation,
@@ -38,6 +38,8 @@ def numpy_batches(windows, plan):
             return np.where(real, ids, PAD)
 
         x, y = heard(columns), heard(columns + 1)
+        if windows.marks_cuts:
+            x = np.where((columns == 0) & (start != piece) & real, UNK, x)
         own = (columns >= windows.head - 1) | (start == piece)
         yield x, y, (real & own & is_target(y)).astype(np.float32)
 
@@ -72,6 +74,8 @@ def tf_batches(windows, plan):
             return tf.where(real, tf.gather(variant, raw, batch_dims=1), PAD)
 
         x, y = heard(columns), heard(columns + 1)
+        if windows.marks_cuts:
+            x = tf.where((columns == 0) & (start != piece) & real, UNK, x)
         own = (columns >= windows.head - 1) | (start == piece)
         return x, y, tf.cast(real & own & is_target(y), tf.float32)
 
@@ -94,7 +98,7 @@ class Feed:
         length: int, tokens in a window.
         seed: int.
         augmentation: `Augmentation`.
-        pack, head: as for `cut_windows`.
+        pack, head, marks_cuts: as for `cut_windows`.
         tokens_in_memory: int.
 
     Example:
@@ -109,6 +113,7 @@ class Feed:
     augmentation: Augmentation = field(default_factory=Augmentation)
     pack: bool = False
     head: int = 0
+    marks_cuts: bool = False
     tokens_in_memory: int = TOKENS_IN_MEMORY
     _kept: dict = field(default_factory=dict, repr=False, compare=False)
 
@@ -214,5 +219,6 @@ class Feed:
                 augmentation=self.augmentation,
                 pack=self.pack,
                 head=self.head,
+                marks_cuts=self.marks_cuts,
             )
         return self._kept[names]

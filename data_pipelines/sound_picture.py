@@ -84,3 +84,44 @@ def _spectrogram(samples, rate):
     power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
     level = 10 * np.log10(power + 1e-12)
     return (level - level.max()).T
+
+
+def sound_grid(rows, titles):
+    """Spectrograms side by side, in rows to compare: the bytes of a PNG.
+
+    Args:
+        rows: dict of a row's name -> list of `Waveform`, all of one length; columns
+            share their scales of time and level.
+        titles: list of str, of the columns.
+    """
+    from matplotlib.figure import Figure
+
+    height, width = 1.5 * len(rows) + 0.5, 1.2 * len(titles) + 0.4
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    axes = figure.subplots(len(rows), len(titles), squeeze=False)
+    for across, (name, sounds) in zip(axes, rows.items(), strict=True):
+        for place, (box, sound) in enumerate(zip(across, sounds, strict=True)):
+            rate, seconds = sound.sample_rate, len(sound) / sound.sample_rate
+            longest = max(
+                len(row[place]) / row[place].sample_rate for row in rows.values()
+            )
+            box.imshow(
+                _spectrogram(sound.mono(), rate),
+                origin="lower",
+                aspect="auto",
+                cmap="magma",
+                vmin=LOWEST_DB,
+                vmax=0,
+                extent=(0, seconds, 0, rate / 2000),
+            )
+            box.set_xlim(0, longest)
+            box.set_facecolor("black")
+            box.tick_params(colors=INK, labelsize=6)
+            if place:
+                box.set_yticks([])
+            if across is axes[0]:
+                box.set_title(titles[place], color=INK, fontsize=8)
+        across[0].set_ylabel(f"{name}, kHz", color=INK, fontsize=8)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

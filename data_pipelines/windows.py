@@ -81,6 +81,8 @@ class Windows:
         head: int. Every window begins with so many first tokens of its piece, which
             take the place of its own.
         pieces: int64 array (W,), where the piece of each window begins.
+        marks_cuts: bool, whether a window that is not the first of its piece begins
+            with UNK in the place of the BOS of its head.
     """
 
     ids: np.ndarray
@@ -93,6 +95,7 @@ class Windows:
     length: int
     head: int
     pieces: np.ndarray
+    marks_cuts: bool = False
 
     def __len__(self):
         return len(self.starts)
@@ -108,7 +111,14 @@ class Batch:
 
 
 def cut_windows(
-    pieces, tokenizer, *, length=512, augmentation=None, pack=False, head=0
+    pieces,
+    tokenizer,
+    *,
+    length=512,
+    augmentation=None,
+    pack=False,
+    head=0,
+    marks_cuts=False,
 ):
     """Cut pieces into windows, one after another.
 
@@ -126,6 +136,9 @@ def cut_windows(
             piece, and goes on where the window before ended, so that it predicts
             ``length - head + 1`` tokens of its own. For models that read their tokens in
             groups, counted from there. Not with `pack`.
+        marks_cuts: bool. With a head, what begins within a piece begins with UNK
+            instead of BOS: else what a model learns to follow a beginning is what
+            stands anywhere. A hit on a drum then begins with its end.
 
     Returns:
         `Windows`.
@@ -169,6 +182,7 @@ def cut_windows(
         length,
         head,
         begins,
+        bool(head and marks_cuts),
     )
 
 

@@ -274,7 +274,7 @@ class SoundClassifier:
         try:
             frames = self.features(waveform_of(path))
         except Refused as refusal:
-            raise NothingUsable(f"{path}: {refusal}.") from None
+            raise NothingUsable(f"{path}: {refusal}".rstrip(".") + ".") from None
         if not frames.any():
             raise NothingUsable(f"{path}: silence.")
         chances = models.probabilities(
@@ -354,7 +354,8 @@ def open_classifier(folder):
         raise NothingUsable(str(error)) from None
     if bundle.model_name not in models.CLASSIFIERS:
         raise NothingUsable(
-            f"{folder} is a {bundle.model_name}: it composes, and tells no classes."
+            f"{folder} holds a model called {bundle.model_name!r}, which tells no "
+            "classes."
         )
     try:
         classes = tuple(map(str, bundle.vocabulary["classes"]))

@@ -109,7 +109,10 @@ def nats_per_note(network, pieces, tokenizer, length=EVALUATION_LENGTH):
 
     by_length = sorted(pieces, key=len)
     length, head = window_of(network.architecture, length)
-    windows = cut_windows(by_length, tokenizer, length=length, head=head)
+    is_sound = tokenizer.takes == "wave"
+    windows = cut_windows(
+        by_length, tokenizer, length=length, head=head, marks_cuts=is_sound
+    )
     plan = plan_epoch(windows, batch_size=32, seed=0, epoch=0, shuffle=False)
     nats, _ = log_likelihood(network, numpy_batches(windows, plan))
     return -nats / count_notes(pieces, tokenizer)

@@ -8,6 +8,7 @@ from data_pipelines.parts import with_parts_apart
 from data_pipelines.shards import is_dataset
 from data_pipelines.tokenizers import TOKENIZERS
 from studio.errors import WrongUsage
+from studio.recipes import RECIPES
 from studio.sources import classes_of
 
 NUMBERS = ("sample_rate", "bits")
@@ -33,8 +34,10 @@ def tokenizer_of(recipe, folder, corpus_names, hearing):
     kind = TOKENIZERS[recipe.tokenizer]
     if kind.takes != "wave":
         for name in hearing:
+            of_sounds = [n for n, r in RECIPES.items() if r.tokenizer == "wave"]
             raise WrongUsage(
-                f"--{name.replace('_', '-')} means nothing to a recipe of notes."
+                f"--{name.replace('_', '-')} means nothing to a recipe of notes; recipes "
+                f"of sounds are {', '.join(of_sounds)}."
             )
         return recipe.tokenizer
     if folder is not None and is_dataset(folder):

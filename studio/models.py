@@ -66,8 +66,8 @@ def open_notes_model(name):
     bundle = open_model(name)
     if is_of_sounds(bundle):
         raise WrongUsage(
-            f"{name} is a model of sounds: it composes and continues sound, and this "
-            "command works with notes."
+            f"{name} is a model of sounds, and this works with notes: name a model of "
+            "notes."
         )
     return bundle
 

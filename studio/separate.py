@@ -257,6 +257,8 @@ def separate(path, folder, *, model=None):
     paths = [folder / f"{stem}.wav" for stem in separator.stems]
     if Path(path).resolve() in [each.resolve() for each in paths]:
         raise WrongUsage(f"{path} would be overwritten; name another folder.")
+    if taken := [each for each in paths if each.is_dir()]:
+        raise WrongUsage(f"{taken[0]} is a folder; name another folder for the stems.")
     energies = _write_parts(paths, waveform, separated(waveform, separator))
     whole = np.square(waveform.samples, dtype=np.float64).sum()
     levels = 10 * np.log10(np.maximum(energies / whole, 1e-12))

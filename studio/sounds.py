@@ -4,14 +4,17 @@ A model of short sounds ends each of them by itself. Longer music is filled with
 after another, of the class that was asked for or of any.
 """
 
+import io
+import struct
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from audio_models.numpy_ops import log_softmax
 from audio_models.player import Player, generate
-from audio_models.request import Request
-from data_pipelines.audio import Waveform, resample
+from audio_models.request import MOST_NEW_TOKENS, Request
+from data_pipelines.audio import Waveform, resample, write_audio
+from data_pipelines.files import write_whole
 from data_pipelines.tokenizers import tokenizer_from_spec
 from data_pipelines.tokenizers.wave import WaveTokenizer
 from data_pipelines.vocabulary import BOS, EOS, PAD
@@ -21,6 +24,9 @@ LONGEST_SECONDS = 240
 SHORTEST_SECONDS = 0.01
 USUAL_SECONDS = 2.0  # at most, where no length is asked for
 HEARD_SECONDS = 1  # of a sound, to tell its class by
+LAST_SECONDS = 2  # of what is given, that the model goes on from
+MOST_NAMED = 12  # classes in a sentence
+MOST_FLAC_CHANNELS = 8
 MOST_SOUNDS = 512  # in one piece, so that sounds of one sample cannot go on for ever
 
 
@@ -60,7 +66,9 @@ class Sounding:
 
 def check_sound_wish(wish, tokenizer):
     """Raise ValueError if a wish lies outside its range, naming it."""
-    check_ranges(wish, seconds=(SHORTEST_SECONDS, LONGEST_SECONDS))
+    tokens_a_second = tokenizer.sample_rate * (tokenizer.bits // 8)
+    longest = min(LONGEST_SECONDS, MOST_NEW_TOKENS // tokens_a_second)
+    check_ranges(wish, seconds=(SHORTEST_SECONDS, longest))
     _check_label(wish.label, tokenizer)
 
 
@@ -68,7 +76,11 @@ def _check_label(label, tokenizer):
     classes = tokenizer.classes
     if label is None or label in classes:
         return
-    known = f"Known: {', '.join(classes)}." if classes else "The model knows none."
+    known = "The model knows none."
+    if classes:
+        known = f"Known: {', '.join(classes[:MOST_NAMED])}"
+        more = len(classes) - MOST_NAMED
+        known += f" and {more:,} more." if more > 0 else "."
     raise ValueError(f"No class of sound is called {label!r}. {known}")
 
 
@@ -120,8 +132,9 @@ def compose_sound(bundle, wish):
 def continue_sound(bundle, waveform, wish):
     """Go on with a sound where it ends.
 
-    The model hears it mixed to one channel at its own rate; what it adds is brought to
-    the rate and the channels of what was given, which stays sample for sample.
+    The model hears the last `LAST_SECONDS` of it mixed to one channel at its own rate,
+    which is more than the windows it learnt from; what it adds is brought to the rate
+    and the channels of what was given, which stays sample for sample.
 
     Args:
         bundle: `Bundle` of a model of sounds.
@@ -132,14 +145,17 @@ def continue_sound(bundle, waveform, wish):
         `Sounding`, the given and the new sound, of the rate and channels of `waveform`.
 
     Raises:
-        ValueError: if a wish lies outside its range, or nothing was given.
+        ValueError: if a wish lies outside its range, or too little was given to make a
+            sample at the model's rate.
     """
     tokenizer = tokenizer_from_spec(bundle.vocabulary)
     check_sound_wish(wish, tokenizer)
     label = wish.label
     if tokenizer.classes and label is None:
-        label = _likeliest_label(bundle, tokenizer, waveform)
-    prompt = _heard(tokenizer, waveform, label)
+        begin = waveform.samples[: HEARD_SECONDS * waveform.sample_rate]
+        label = _likeliest_label(bundle, tokenizer, replace(waveform, samples=begin))
+    end = waveform.samples[-LAST_SECONDS * waveform.sample_rate :]
+    prompt = _heard(tokenizer, replace(waveform, samples=end), label)
     player = Player(bundle.architecture, bundle.weights)
     limit = USUAL_SECONDS if wish.seconds is None else wish.seconds
     wanted = max(1, round(limit * tokenizer.sample_rate))
@@ -161,6 +177,67 @@ def continue_sound(bundle, waveform, wish):
         (label or "",),
         float(nats.mean() / np.log(2)),
     )
+
+
+def check_continued(path, waveform):
+    """Raise ValueError if a file of that suffix cannot hold a sound as it is."""
+    if path.suffix.lower() != ".flac":
+        return
+    channels = waveform.samples.shape[1]
+    if channels > MOST_FLAC_CHANNELS:
+        raise ValueError(
+            f"{path}: FLAC holds at most {MOST_FLAC_CHANNELS} channels. Received: "
+            f"{channels}. Name a .wav."
+        )
+    if (peak := np.abs(waveform.samples).max(initial=0)) > 1:
+        raise ValueError(
+            f"{path}: FLAC holds samples in [-1, 1]. Received a peak of {peak:.2f}. "
+            "Name a .wav."
+        )
+
+
+def write_continued(path, waveform, given):
+    """Write a sound whose first samples are to stay what they are.
+
+    In 16 bits if these hold them; else WAV in 32-bit floats, FLAC in 24 bits, which
+    also rounds what was decoded from Ogg.
+
+    Args:
+        path: Path ending in .wav or .flac, as `check_continued` lets it be.
+        waveform: `Waveform`. given: int, how many samples were there before.
+    """
+    held = waveform.samples[:given] * np.float32(2**15)
+    is_within = held.min(initial=0) >= -(2**15) and held.max(initial=0) < 2**15
+    if is_within and (held == np.rint(held)).all():
+        write_audio(path, waveform.samples, waveform.sample_rate)
+    elif path.suffix.lower() == ".flac":
+        import soundfile
+
+        file = io.BytesIO()
+        soundfile.write(
+            file, waveform.samples, waveform.sample_rate, "PCM_24", format="FLAC"
+        )
+        write_whole(path, file.getvalue())
+    else:
+        write_whole(path, _float_wav(waveform))
+
+
+def _float_wav(waveform):
+    """The bytes of a WAV file of 32-bit floats.
+
+    Laid out here, since libsndfile adds a chunk with the time of day.
+    """
+    (length, channels), rate = waveform.samples.shape, waveform.sample_rate
+    data = np.ascontiguousarray(waveform.samples, dtype="<f4").tobytes()
+    frame, is_float = 4 * channels, 3
+    head = struct.pack(
+        "<4sI4s4sIHHIIHHH4sII4sI",
+        *(b"RIFF", 50 + len(data), b"WAVE"),
+        *(b"fmt ", 18, is_float, channels, rate, rate * frame, frame, 32, 0),
+        *(b"fact", 4, length),
+        *(b"data", len(data)),
+    )
+    return head + data
 
 
 def _opening(tokenizer, label):

@@ -114,6 +114,7 @@ def train_bundle(
         seed=plan.seed,
         augmentation=Augmentation(plan.max_shift, **recipe.augment),
         head=head,
+        marks_cuts=tokenizer.takes == "wave",
     )
     is_tensorflow = keras.backend.backend() == "tensorflow"
     batches = feed.epoch if is_tensorflow else feed.numpy_epoch

@@ -6,7 +6,7 @@ import pytest
 from data_pipelines.datasets import Feed, numpy_batches, tf_batches
 from data_pipelines.prepare import Settings, prepare
 from data_pipelines.tokenizers.melody import MelodyTokenizer
-from data_pipelines.vocabulary import BOS, EOS, PAD
+from data_pipelines.vocabulary import BOS, EOS, PAD, UNK
 from data_pipelines.windows import Augmentation, cut_windows, plan_epoch
 
 TOKENIZER = MelodyTokenizer()
@@ -256,6 +256,30 @@ def test_with_a_head_every_window_begins_with_its_piece_and_goes_on_where_the_la
     ):
         for a, b in zip(ours, theirs, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_a_cut_is_marked_where_that_is_asked_and_a_beginning_is_not():
+    tokenizer = MelodyTokenizer()
+    pieces = [np.array([1, 10, *range(40, 40 + n), 2]) for n in (3, 20)]
+    settings = {"length": 8, "head": 2}
+    marked = cut_windows(pieces, tokenizer, **settings, marks_cuts=True)
+    plain = cut_windows(pieces, tokenizer, **settings)
+    plan = plan_epoch(marked, batch_size=8, seed=0, epoch=0, shuffle=False)
+    (x, y, mask), (was, *same) = (
+        next(numpy_batches(marked, plan)),
+        next(numpy_batches(plain, plan)),
+    )
+    rows = np.flatnonzero(mask.any(axis=1))
+    starts = marked.starts[plan[0].rows[rows]]
+    is_first = np.isin(starts, marked.pieces)
+    assert 0 < is_first.sum() == len(pieces) < len(rows)
+    assert x[rows, 0].tolist() == np.where(is_first, 1, UNK).tolist()
+    assert np.array_equal(x[:, 1:], was[:, 1:])
+    assert np.array_equal(y, same[0]) and np.array_equal(mask, same[1])
+    for ours, theirs in zip(
+        next(iter(tf_batches(marked, plan))), (x, y, mask), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_head_that_fills_a_window_is_refused():

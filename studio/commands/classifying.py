@@ -32,6 +32,14 @@ def classify(
         if not path.exists():
             raise WrongUsage(f"No such file or folder: {path}")
     if model is not None:
+        learning = {"output": output, "split": split, "picture": picture}
+        learning |= {"epochs": epochs, "minutes": minutes}
+        for name, value in learning.items():
+            if value is not None:
+                raise WrongUsage(
+                    f"--{name} is for learning a classifier, and --model {model} tells "
+                    "by one that has learnt: give one of the two."
+                )
         _tell(paths, model, as_json)
     elif len(paths) == 1 and paths[0].is_dir():
         settings = {"kind": kind, "split": split, "epochs": epochs, "seed": seed}

@@ -18,15 +18,19 @@ def inspect(*, path, report, tokenizer, leaks, split, as_json):
     if path.is_dir() or leaks:
         _inspect_folder(path, report, tokenizer, leaks, split, as_json)
     else:
-        _inspect_file(path, as_json)
+        _inspect_file(path, tokenizer, as_json)
 
 
-def _inspect_file(path, as_json):
+def _inspect_file(path, tokenizer, as_json):
     from data_pipelines.guard import Refused, read_file
+    from data_pipelines.tokenizers import TOKENIZERS
     from data_pipelines.workers import read_all
     from studio.inspect import score_facts
     from studio.summaries import print_score
 
+    if TOKENIZERS[tokenizer].takes == "wave":
+        _inspect_sound(path, as_json)
+        return
     _, reading = next(read_all([path], workers=_workers_for(path), read=read_file))
     if isinstance(reading, Refused):
         raise NothingUsable(f"{path}: {reading.reason}: {reading.detail}.")
@@ -38,6 +42,37 @@ def _inspect_file(path, as_json):
     if count > 1:
         print(f"{path} holds {count:,} pieces; the first of them:")
     print_score(path, facts)
+
+
+def _inspect_sound(path, as_json):
+    from studio.commands.sounding import open_sound
+    from studio.diagnose_sound import sound_faults
+
+    reading = open_sound(path)
+    sound = reading.contents[0]
+    facts = {
+        "pieces": 1,
+        "refused": 0,
+        "seconds": round(sound.seconds, 4),
+        "sample_rate": sound.sample_rate,
+        "channels": sound.samples.shape[1],
+        "peak": round(float(abs(sound.samples).max()), 4),
+        "left_out": list(reading.left_out),
+        # Without the advice, which is for whoever generates.
+        "diagnosis": [fault.text.partition(". ")[0] for fault in sound_faults(sound)],
+    }
+    if as_json:
+        print(json.dumps(facts))
+        return
+    channels = (
+        "1 channel" if facts["channels"] == 1 else f"{facts['channels']} channels"
+    )
+    print(
+        f"{path}: {sound.seconds:.2f} s of sound at {sound.sample_rate:,} Hz, "
+        f"{channels}, peak {facts['peak']:.2f} of full scale"
+    )
+    for sentence in (*facts["left_out"], *facts["diagnosis"]):
+        print(f"  {sentence}")
 
 
 def _workers_for(path):

@@ -74,13 +74,16 @@ def carry_on(*, file, model, wish, outputs, engine, soundfont, as_json):
 
 
 def _is_sound(file):
-    """Whether a file begins as one of sound does."""
+    """Whether a file begins as one of sound does, or is called one and holds no music."""
+    from data_pipelines.encode import SOUND_SUFFIXES
     from data_pipelines.guard import Refused, sniff
 
     try:
-        return sniff(file) == "audio"
+        form = sniff(file)
     except (Refused, OSError):
-        return False
+        form = "text"
+    is_called = not file.is_dir() and file.suffix.lower() in SOUND_SUFFIXES
+    return form == "audio" or (form == "text" and is_called)
 
 
 def infill(*, file, model, bars, track, wish, outputs, engine, soundfont, as_json):

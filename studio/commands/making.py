@@ -39,6 +39,10 @@ def compose(*, model, wish, outputs, engine, soundfont, as_json, count=1, rank=F
     from studio.wish import check_wish, wish_of
 
     if is_of_sounds(bundle := open_model(model)):
+        if engine != "auto" or soundfont:
+            raise WrongUsage(
+                f"--engine and --soundfont mean nothing to {model}, a model of sounds."
+            )
         compose_sound(
             bundle,
             model=model,

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import shlex
 import sys
 import time
 from dataclasses import asdict
@@ -36,7 +37,9 @@ def compose_sound(bundle, *, model, wish, outputs, as_json, count=1, rank=False)
     if not 1 <= count <= MOST_SOUNDS:
         raise WrongUsage(f"`count` must be in 1..{MOST_SOUNDS}. Received: {count}")
     asked.setdefault("seed", secrets.randbelow(100_000))
-    check_sound_wish(SoundWish(**asked), tokenizer_from_spec(bundle.vocabulary))
+    for seed in (asked["seed"], asked["seed"] + count - 1):
+        wish = SoundWish(**{**asked, "seed": seed})
+        check_sound_wish(wish, tokenizer_from_spec(bundle.vocabulary))
     stem = "-".join(filter(None, [name, asked.get("label"), str(asked["seed"])]))
     outputs = outputs or [Path("out") / (stem + form) for form in (".wav", ".png")]
     rows = []
@@ -84,10 +87,16 @@ def continue_sound(file, *, model, wish, outputs, as_json):
     from data_pipelines.tokenizers import tokenizer_from_spec
     from studio.diagnose_sound import sound_faults
     from studio.models import is_of_sounds, open_model
-    from studio.sounds import SoundWish, check_sound_wish
+    from studio.sounds import (
+        SoundWish,
+        check_continued,
+        check_sound_wish,
+        write_continued,
+    )
     from studio.sounds import continue_sound as continue_one
 
-    waveform = open_sound(file)
+    reading = open_sound(file)
+    waveform = reading.contents[0]
     bundle = open_model(model)
     name = Path(model).name.removesuffix(".bundle")
     if not is_of_sounds(bundle):
@@ -103,18 +112,23 @@ def continue_sound(file, *, model, wish, outputs, as_json):
     for path in paths:
         if path.exists() and path.samefile(file):
             raise WrongUsage(f"{path} is the file to continue; name another output.")
-    made = continue_one(bundle, waveform, SoundWish(**asked))
+        check_continued(path, waveform)
+    try:
+        made = continue_one(bundle, waveform, SoundWish(**asked))
+    except ValueError as error:  # the wish was checked: it is the file
+        raise NothingUsable(f"{file}: {error}.") from None
     begins = len(waveform) / waveform.sample_rate
     for path in paths:
         if path.suffix.lower() == ".png":
             write_sound_picture(path, made.waveform, f"{file.stem}, continued", begins)
         else:
-            _write_audio(path, made.waveform)
+            write_continued(path, made.waveform, len(waveform))
     seconds = len(made.waveform) / made.waveform.sample_rate
     new = type(waveform)(made.waveform.samples[len(waveform) :], waveform.sample_rate)
     row = {
         "model": model,
         "seed": asked["seed"],
+        "left_out": list(reading.left_out),
         "begins_seconds": round(begins, 4),
         "seconds": round(seconds, 4),
         "classes": list(made.labels),
@@ -122,12 +136,14 @@ def continue_sound(file, *, model, wish, outputs, as_json):
         "diagnosis": [asdict(fault) for fault in sound_faults(new)],
         "files": [str(path) for path in paths],
         "command": command_line(
-            f"etude continue {file}", _said({"model": model, **asked})
+            f"etude continue {shlex.quote(str(file))}", _said({"model": model, **asked})
         ),
     }
     if as_json:
         print(json.dumps(row))
         return
+    for sentence in reading.left_out:
+        print(f"{file}: {sentence}.")
     heard = "".join(f", heard as {label}" for label in made.labels if label)
     print(
         f"Continued {file.name} ({begins:.2f} s{heard}) to {seconds:.2f} s, in "
@@ -137,7 +153,7 @@ def continue_sound(file, *, model, wish, outputs, as_json):
 
 
 def open_sound(file):
-    """The `Waveform` of a file, or one sentence why there is none.
+    """The `guard.Reading` of a file of sound, or one sentence why there is none.
 
     Raises:
         WrongUsage: if there is no such file. NothingUsable: if it holds no sound.
@@ -147,10 +163,10 @@ def open_sound(file):
     if not file.exists():
         raise WrongUsage(f"No such file: {file}")
     try:
-        reading = read_file(file, kind="wave")
+        return read_file(file, kind="wave")
     except Refused as refused:
-        raise NothingUsable(f"{file}: {refused.reason}: {refused.detail}.") from None
-    return reading.contents[0]
+        told = f"{file}: {refused.reason}: {refused.detail}".rstrip(".")
+        raise NothingUsable(f"{told}.") from None
 
 
 def _write_audio(path, waveform):

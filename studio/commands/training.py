@@ -89,6 +89,8 @@ def train(
         raise WrongUsage(
             f"No recipe is called {recipe!r}. Known: {', '.join(RECIPES)}."
         )
+    if reading and RECIPES[recipe].tokenizer == "wave":
+        raise WrongUsage(f"--{min(reading)} means nothing to {recipe}, of sounds.")
     if resume:
         settings = resumed["plan"] | settings
     else:
