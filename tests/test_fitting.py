@@ -3,7 +3,7 @@
 import numpy as np
 
 from data_pipelines.score import Score, Track, notes_array
-from studio.models import DEFAULT_MODEL, fitting_model, shipped_models
+from studio.models import fitting_model, shipped_models
 
 
 def score_of(*lines, is_drum=False):
@@ -25,12 +25,12 @@ def test_one_line_goes_to_tunes_four_to_chorales_and_drums_to_drums():
     assert fitting_model(score_of([36, 38, 36], is_drum=True)) == "drums"
 
 
-def test_five_parts_and_chords_go_to_the_default():
+def test_five_parts_and_chords_go_to_the_model_of_several_tracks():
     five = score_of([72, 74], [67, 69], [64, 65], [48, 50], [40, 41])
     chords = Score(
         notes_array(np.zeros(6), 480, np.arange(60, 66), 80, np.zeros(6)), 480
     )
-    assert fitting_model(five) == fitting_model(chords) == DEFAULT_MODEL
+    assert fitting_model(five) == fitting_model(chords) == "pop-piano"
 
 
 def test_an_empty_score_still_has_a_model():
