@@ -99,6 +99,7 @@ def sound_grid(rows, titles):
     height, width = 1.5 * len(rows) + 0.5, 1.2 * len(titles) + 0.4
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     axes = figure.subplots(len(rows), len(titles), squeeze=False)
+    is_top = True
     for across, (name, sounds) in zip(axes, rows.items(), strict=True):
         for place, (box, sound) in enumerate(zip(across, sounds, strict=True)):
             rate, seconds = sound.sample_rate, len(sound) / sound.sample_rate
@@ -119,9 +120,10 @@ def sound_grid(rows, titles):
             box.tick_params(colors=INK, labelsize=6)
             if place:
                 box.set_yticks([])
-            if across is axes[0]:
+            if is_top:
                 box.set_title(titles[place], color=INK, fontsize=8)
         across[0].set_ylabel(f"{name}, kHz", color=INK, fontsize=8)
+        is_top = False
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

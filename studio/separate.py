@@ -5,7 +5,6 @@ channel at the file's own rate. They sum to one, and so the parts to the mixture
 """
 
 import os
-import struct
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from audio_models import numpy_ops
 from audio_models.separation import SEPARATORS
 from data_pipelines.audio import Waveform, read_sound, resample
+from data_pipelines.float_wav import float_wav_header
 from data_pipelines.mixtures import STEMS, mixture_level
 from data_pipelines.spectra import istft, stft
 from studio.errors import NothingUsable, WrongUsage
@@ -274,7 +274,7 @@ def _write_parts(paths, waveform, blocks):
         with ExitStack() as stack:
             files = [stack.enter_context(open(each, "wb")) for each in beside]
             for file in files:
-                file.write(_wav_header(waveform))
+                file.write(float_wav_header(waveform))
             for block in blocks:
                 energies += np.square(block, dtype=np.float64).sum(axis=(1, 2))
                 for file, part in zip(files, block, strict=True):
@@ -285,22 +285,3 @@ def _write_parts(paths, waveform, blocks):
         for each in beside:
             each.unlink(missing_ok=True)
     return energies
-
-
-def _wav_header(waveform):
-    """What stands before 32-bit floats in a WAV file, as many as a waveform has.
-
-    Written here, since libsndfile adds a chunk with the time of day: the same mixture
-    would not give the same bytes.
-    """
-    (length, channels), rate = waveform.samples.shape, waveform.sample_rate
-    frame = 4 * channels
-    size = length * frame
-    is_float = 3
-    return struct.pack(
-        "<4sI4s4sIHHIIHHH4sII4sI",
-        *(b"RIFF", 50 + size, b"WAVE"),
-        *(b"fmt ", 18, is_float, channels, rate, rate * frame, frame, 32, 0),
-        *(b"fact", 4, length),
-        *(b"data", size),
-    )

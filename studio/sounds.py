@@ -5,7 +5,6 @@ after another, of the class that was asked for or of any.
 """
 
 import io
-import struct
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +14,7 @@ from audio_models.player import Player, generate
 from audio_models.request import MOST_NEW_TOKENS, Request
 from data_pipelines.audio import Waveform, resample, write_audio
 from data_pipelines.files import write_whole
+from data_pipelines.float_wav import float_wav
 from data_pipelines.tokenizers import tokenizer_from_spec
 from data_pipelines.tokenizers.wave import WaveTokenizer
 from data_pipelines.vocabulary import BOS, EOS, PAD
@@ -219,25 +219,7 @@ def write_continued(path, waveform, given):
         )
         write_whole(path, file.getvalue())
     else:
-        write_whole(path, _float_wav(waveform))
-
-
-def _float_wav(waveform):
-    """The bytes of a WAV file of 32-bit floats.
-
-    Laid out here, since libsndfile adds a chunk with the time of day.
-    """
-    (length, channels), rate = waveform.samples.shape, waveform.sample_rate
-    data = np.ascontiguousarray(waveform.samples, dtype="<f4").tobytes()
-    frame, is_float = 4 * channels, 3
-    head = struct.pack(
-        "<4sI4s4sIHHIIHHH4sII4sI",
-        *(b"RIFF", 50 + len(data), b"WAVE"),
-        *(b"fmt ", 18, is_float, channels, rate, rate * frame, frame, 32, 0),
-        *(b"fact", 4, length),
-        *(b"data", len(data)),
-    )
-    return head + data
+        write_whole(path, float_wav(waveform))
 
 
 def _opening(tokenizer, label):

@@ -131,12 +131,12 @@ def infill(*, file, model, bars, track, wish, outputs, engine, soundfont, as_jso
 def made_ready(file, model, outputs, suffix, engine, soundfont):
     """(score, bundle, the model's name, paths, sound), all checked before any work."""
     from studio.listen import open_score
-    from studio.models import open_notes_model
+    from studio.models import fitting_model, open_notes_model
 
     sound = Sound(engine, soundfont)
     check_sound(sound)
     score = open_score(file)
-    model = model or _fitting_model(score)
+    model = model or fitting_model(score)
     bundle = open_notes_model(model)
     if not outputs:
         stem = f"{file.stem}-{suffix}"
@@ -146,13 +146,6 @@ def made_ready(file, model, outputs, suffix, engine, soundfont):
         if path.exists() and path.samefile(file):
             raise WrongUsage(f"{path} is the file given, which stays as it is.")
     return score, bundle, Path(model).name.removesuffix(".bundle"), paths, sound
-
-
-def _fitting_model(score):
-    from studio import models
-
-    fitting = getattr(models, "fitting_model", None)
-    return fitting(score) if fitting else models.DEFAULT_MODEL
 
 
 def _carried_out(file, work, bundle, score, wish):
