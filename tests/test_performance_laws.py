@@ -163,6 +163,13 @@ def test_the_fast_encoder_equals_the_plain_loop_on_any_score(score):
     assert cost.worst_onset_error_ms <= 5 + 1e-6
 
 
+def test_of_equal_keys_that_last_a_step_at_most_the_loudest_is_kept():
+    notes = notes_array([0, 0], [1, 24], 58, [5, 1])  # 0.25 and 6 ms
+    score = Score(notes, 480, tempos=(Tempo(0, 500.0),))
+    assert TOKENIZER.encode(score).tolist() == encode_slowly(score)
+    assert TOKENIZER.decode(TOKENIZER.encode(score)).notes["velocity"][0] > 4
+
+
 @st.composite
 def grid_scores(draw):
     """What a tokenizer keeps whole: no wait over 10 s, keys struck when they are up."""

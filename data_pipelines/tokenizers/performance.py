@@ -343,7 +343,9 @@ def _one_keyboard(score):
     step = _to_steps(start)
     pitch, velocity = (notes[name].astype(np.int64) for name in ("pitch", "velocity"))
 
-    order = np.lexsort((-velocity, -_to_steps(end), step, pitch))
+    # Of equal keys the longest is kept, of those the loudest; all last a step at least.
+    last = np.maximum(_to_steps(end), step + 1)
+    order = np.lexsort((-velocity, -last, step, pitch))
     is_struck = np.r_[True, np.any(np.diff([pitch[order], step[order]]), axis=0)]
     kept = order[is_struck]
     start, end, release, pitch = start[kept], end[kept], release[kept], pitch[kept]
