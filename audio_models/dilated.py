@@ -145,18 +145,17 @@ class Dilated:
 
     def _read(self, ops, weights, ids, dropout):
         # The logits after each token of whole rows.
-        length = ids.shape[1]
+        rows, length = ops.shape(ids)[:2]  # no `if` looks at them: they may be symbols
         x = self._enter(ops, weights, ids)  # (B, T, D)
         vector, known, skips = None, None, weights["skip.bias"]
-        if self.num_classes and length > 1:
-            vector = self._class(ops, weights, ids[:, 1])[:, None]  # (B, 1, D)
+        if self.num_classes:
+            nobody = ops.zeros((rows, 1), "int32") + PAD  # where only BOS was read
+            opening = ops.concatenate([ids, nobody], axis=1)[:, 1]
+            vector = self._class(ops, weights, opening)[:, None]  # (B, 1, D)
             known = ops.cast(ops.arange(length) >= 1, "float32")[:, None]  # (T, 1)
         for layer, distance in enumerate(self.dilations):
-            before = ops.zeros_like(x)
-            if distance < length:
-                before = ops.concatenate(
-                    [before[:, :distance], x[:, : length - distance]], axis=1
-                )
+            silence = ops.zeros((rows, distance, self.hidden_dim), "float32")
+            before = ops.concatenate([silence, x], axis=1)[:, :length]
             share = self._share(ops, weights, layer, vector, known)
             x, skip = self._layer(ops, weights, layer, before, x, share, dropout)
             skips = skips + skip

@@ -77,6 +77,21 @@ def test_a_piece_of_any_length_is_the_beginning_of_a_longer_one(architecture):
         np.testing.assert_allclose(logits, expected[:, :length], atol=1e-5)
 
 
+def test_training_compiles_for_a_length_that_is_told_only_when_it_runs():
+    network = Network(CLASSES)
+    network.load_named_weights(drawn_weights(CLASSES))
+    spec = tf.TensorSpec((2, None), "int32")
+    call = tf.function(
+        lambda ids: network(ids, training=True),
+        jit_compile=True,
+        autograph=False,
+        input_signature=[spec],
+    )
+    for length in (9, 14):
+        ids = piece(CLASSES, 2, length)
+        np.testing.assert_allclose(call(ids), whole(CLASSES, ids), atol=1e-4)
+
+
 def test_compiled_steps_and_call_equal_the_plain_arithmetic():
     architecture = SHORT
     network = Network(architecture)
