@@ -8,6 +8,7 @@ from audio_models.embedding import embedded
 from audio_models.frames import (
     LEVEL_FEATURES,
     PAD,
+    SampleBySample,
     check_classes,
     class_vectors,
     level_features,
@@ -17,7 +18,7 @@ LARGEST_QUEUES = 2**26  # numbers a row
 
 
 @dataclass(frozen=True)
-class Dilated:
+class Dilated(SampleBySample):
     """Layers that see two instants each, twice as far apart from layer to layer.
 
         z = tanh(W_f [x[t - d], x[t]] + V_f k) * sigmoid(W_g [x[t - d], x[t]] + V_g k)
@@ -74,11 +75,6 @@ class Dilated:
         return 1 + sum(self.dilations)
 
     @property
-    def first_sample(self):
-        """The id of the lowest code of a sample."""
-        return self.first_class + self.num_classes
-
-    @property
     def HEAD(self):
         """How many tokens every window begins with: where there is a class, it tells."""
         return 2 if self.num_classes else 0
@@ -120,28 +116,6 @@ class Dilated:
             ops.zeros((batch_size,), "int32") + PAD,
             ops.zeros((), "int32"),
         )
-
-    def forward(self, ops, weights, ids, state=None, dropout=None):
-        """Read token ids; give the logits of what comes after each.
-
-        Args:
-            ops: array namespace, `keras.ops` or `numpy_ops`.
-            weights: dict of name -> array, as `weights` names them.
-            ids: int array (B, T), from the beginning of a piece unless there is a state.
-            state: as `start` gives it; None is the beginning.
-            dropout: function of an array, applied in training.
-
-        Returns:
-            (logits (B, T, V), state after the last token; None without a state).
-        """
-        ids = ops.cast(ids, "int32")
-        if state is None:
-            return self._read(ops, weights, ids, dropout), None
-        logits = []
-        for t in range(ids.shape[1]):
-            here, state = self._step(ops, weights, ids[:, t], state)
-            logits.append(here)
-        return ops.stack(logits, axis=1), state
 
     def _read(self, ops, weights, ids, dropout):
         # The logits after each token of whole rows.

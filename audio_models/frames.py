@@ -55,8 +55,43 @@ def check_classes(architecture):
         )
 
 
+class SampleBySample:
+    """What networks of samples share: whole rows in one go, or a step at a time.
+
+    A kind of network gives ``_read(ops, weights, ids, dropout)``, the logits (B, T, V)
+    of whole rows, and ``_step(ops, weights, ids (B,), state)``, (logits, state).
+    """
+
+    @property
+    def first_sample(self):
+        """The id of the lowest code of a sample."""
+        return self.first_class + self.num_classes
+
+    def forward(self, ops, weights, ids, state=None, dropout=None):
+        """Read token ids; give the logits of what comes after each.
+
+        Args:
+            ops: array namespace, `keras.ops` or `numpy_ops`.
+            weights: dict of name -> array, as `weights` names them.
+            ids: int array (B, T), from the beginning of a piece unless there is a state.
+            state: as `start` gives it; None is the beginning.
+            dropout: function of an array, applied in training.
+
+        Returns:
+            (logits (B, T, V), state after the last token; None without a state).
+        """
+        ids = ops.cast(ids, "int32")
+        if state is None:
+            return self._read(ops, weights, ids, dropout), None
+        logits = []
+        for t in range(ids.shape[1]):
+            here, state = self._step(ops, weights, ids[:, t], state)
+            logits.append(here)
+        return ops.stack(logits, axis=1), state
+
+
 @dataclass(frozen=True)
-class Frames:
+class Frames(SampleBySample):
     """Predicts the next sample from the last few, and from a memory moved once a frame.
 
         memory[f] = LSTM(samples of frame f, class, memory[f - 1])
@@ -104,11 +139,6 @@ class Frames:
         check_classes(self)
         if self.frame < 2:
             raise ValueError(f"`frame` must be at least 2. Received: {self.frame}")
-
-    @property
-    def first_sample(self):
-        """The id of the lowest code of a sample."""
-        return self.first_class + self.num_classes
 
     @property
     def HEAD(self):
@@ -166,28 +196,6 @@ class Frames:
             ops.zeros((batch_size,), "int32") + PAD,
             ops.zeros((), "int32"),
         )
-
-    def forward(self, ops, weights, ids, state=None, dropout=None):
-        """Read token ids; give the logits of what comes after each.
-
-        Args:
-            ops: array namespace, `keras.ops` or `numpy_ops`.
-            weights: dict of name -> array, as `weights` names them.
-            ids: int array (B, T), from the beginning of a piece unless there is a state.
-            state: as `start` gives it; None is the beginning.
-            dropout: function of an array, applied in training.
-
-        Returns:
-            (logits (B, T, V), state after the last token; None without a state).
-        """
-        ids = ops.cast(ids, "int32")
-        if state is None:
-            return self._read(ops, weights, ids, dropout), None
-        logits = []
-        for t in range(ids.shape[1]):
-            here, state = self._step(ops, weights, ids[:, t], state)
-            logits.append(here)
-        return ops.stack(logits, axis=1), state
 
     def _read(self, ops, weights, ids, dropout):
         # The logits after each token of whole rows.
