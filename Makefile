@@ -1,4 +1,6 @@
 # make compose   a new tune: MIDI, sound and picture in out/
+# make course    Jupyter is set up for the labs; then: etude lab open 0
+# make labs      the notebooks of the labs are written anew from their sources
 # make test      everything is tested
 # make check     lint and the fast tests, in under two minutes
 # make bench     the speed table, appended to assets/benchmarks.json
@@ -11,10 +13,16 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.13 python3.11 python; do \
 VENV = .venv
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: compose test check bench clean
+.PHONY: compose course labs test check bench clean
 
 compose: $(VENV)/ready
 	@$(VENV)/bin/etude compose $(ARGS)
+
+course: $(VENV)/ready-to-learn
+	@$(VENV)/bin/etude lab list
+
+labs: $(VENV)/ready-to-learn
+	@$(VENV)/bin/python -m labs.build
 
 test: $(VENV)/ready-to-test $(VENV)-scale/ready
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
@@ -33,6 +41,10 @@ $(VENV)/ready: requirements.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) -r requirements.txt
 	@$(PIP) --no-deps --no-build-isolation --config-settings editable_mode=compat -e .
+	@touch $@
+
+$(VENV)/ready-to-learn: $(VENV)/ready requirements-labs.txt
+	@$(PIP) -r requirements-labs.txt
 	@touch $@
 
 $(VENV)/ready-to-test: $(VENV)/ready requirements-dev.txt

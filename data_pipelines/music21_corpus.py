@@ -22,6 +22,12 @@ def corpus_folders():
     return sorted(p.name for p in root.iterdir() if p.is_dir() and p.name[0] != "_")
 
 
+def corpus_path(name):
+    """Where music21 keeps a folder of its corpus; ValueError if it has none so called."""
+    check_corpus_names([name])
+    return _root() / name
+
+
 def check_corpus_names(names):
     """Raise ValueError, naming the known ones, if music21 carries no such corpus."""
     for name in names:
@@ -46,8 +52,7 @@ def read_music21_corpus(name, *, workers=2, on_progress=None):
     Raises:
         ValueError: if music21 carries no such folder.
     """
-    check_corpus_names([name])
-    folder = _root() / name
+    folder = corpus_path(name)
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     cached = cache_path("music21", name, metadata.version("music21"), READERS)
     if cached.exists():

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from labs.commands import app as lab  # the front door opens on every room
 from studio import cli_data, cli_models, cli_music, cli_sound
 from studio.errors import EtudeError, MachineFailed, NothingUsable, WrongUsage
 
@@ -72,6 +73,7 @@ COMMANDS = (  # in the order of the help
 )
 for command in COMMANDS:
     app.command(name=command.__name__.rstrip("_"))(command)
+app.add_typer(lab)
 
 
 def main():

@@ -1,0 +1,13 @@
+"""The course: labs from a coin toss to a model of one's own.
+
+Each lab is one source, ``NN_name/lab.py``, of which the notebooks are made (`build`).
+What its exercises must satisfy stands in ``checks/labNN.py``; what its cells show and
+play comes from `figures` and `hearing`.
+"""
+
+
+def check(answer, *, seed=0):
+    """Judge a function by the law that has its name: see `exercises.check`."""
+    from labs import exercises  # here, so that `etude --help` need not load NumPy
+
+    exercises.check(answer, seed=seed)

@@ -1,0 +1,216 @@
+"""The pictures of the labs, in one style: each function gives a `Picture`.
+
+A picture shows itself as the last line of a cell, and `save`s itself elsewhere.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_pipelines.piano_roll import FAINT, INK, PAPER, TRACK_COLOURS
+
+DPI = 110
+STYLE = {
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.titlesize": 11,
+    "font.size": 10,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+}
+HEAT = ("#fbfaf7", "#f0c9a8", "#c2452d", "#5a1a12")  # paper to ink, through red
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG that a notebook shows."""
+
+    png: bytes
+    says: str = ""  # for who cannot see it
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return {"image/png": self.png, "text/plain": self.says}
+
+    def __repr__(self):
+        return self.says
+
+    def save(self, path):
+        """Write the PNG; its path comes back."""
+        Path(path).write_bytes(self.png)
+        return Path(path)
+
+
+def roll(score, title="", marks=()):
+    """A piano roll of a `Score`; rows of its notes can be pointed out by number."""
+    from data_pipelines.piano_roll import piano_roll_png
+
+    return Picture(
+        piano_roll_png(score, title=title, marks=marks),
+        f"Piano roll, {len(score.notes)} notes. {title}".strip(),
+    )
+
+
+def curves(lines, *, x="", y="", title="", log_x=False, log_y=False, floors=()):
+    """Curves over one axis.
+
+    Args:
+        lines: dict of name -> values (T,), or (x values (T,), values (T,)).
+        x, y, title: str, what stands at the axes and above.
+        log_x, log_y: bool, whether an axis counts in powers.
+        floors: dict of name -> value: a dashed level each.
+    """
+    with _drawn(7.2, 3.6) as (figure, axes):
+        for number, (name, values) in enumerate(lines.items()):
+            at, values = (
+                values
+                if isinstance(values, tuple)
+                else (np.arange(len(values)), values)
+            )
+            axes.plot(at, values, label=name, color=_colour(number), marker=_mark(at))
+        for number, (name, level) in enumerate(dict(floors).items()):
+            axes.axhline(level, color=INK, linestyle=("--", ":", "-.")[number % 3],
+                         linewidth=1.2, label=f"{name} {level:.3g}")  # fmt: skip
+        if log_x:
+            axes.set_xscale("log")
+        if log_y:
+            axes.set_yscale("log")
+        axes.set(xlabel=x, ylabel=y, title=title)
+        if len(lines) + len(floors) > 1:
+            axes.legend()
+        return _picture(figure, f"Curves of {', '.join(lines)}. {title}")
+
+
+def columns(values, *, y="", title="", floor=None, spread=None):
+    """A column for each of a few numbers.
+
+    Args:
+        values: dict of name -> number.
+        y, title: str.
+        floor: (name, number), a dashed level to compare with, or None.
+        spread: dict of name -> (low, high) of an interval, or None.
+    """
+    with _drawn(max(4.0, 0.9 * len(values) + 1.6), 3.4) as (figure, axes):
+        at = np.arange(len(values))
+        colours = [_colour(number) for number in at]
+        axes.bar(at, list(values.values()), 0.62, color=colours)
+        for place, (name, value) in enumerate(values.items()):
+            axes.annotate(f"{value:.3g}", (place, value), (0, 3), ha="center",
+                          textcoords="offset points")  # fmt: skip
+            if spread and name in spread:
+                axes.plot([place, place], spread[name], color=INK, linewidth=1.4)
+        if floor:
+            axes.axhline(floor[1], color=INK, linestyle="--", linewidth=1.2,
+                         label=f"{floor[0]} {floor[1]:.3g}")  # fmt: skip
+            axes.legend()
+        axes.set_xticks(at, list(values))
+        axes.grid(axis="x", visible=False)
+        axes.set(ylabel=y, title=title)
+        return _picture(figure, f"Columns: {values}. {title}")
+
+
+def heat(matrix, *, x="", y="", x_ticks=None, y_ticks=None, title="", numbers=False):
+    """A matrix as a map: attention (from row to column), gates, confusion.
+
+    Args:
+        matrix: float array (rows, columns); row 0 is drawn on top.
+        x, y, title: str.
+        x_ticks, y_ticks: names of the columns and rows, or None.
+        numbers: bool, whether each value is written into its field.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    matrix = np.asarray(matrix, float)
+    rows, across = matrix.shape
+    wide = float(np.clip(0.34 * across + 1.8, 3.6, 10.0))
+    tall = float(np.clip(0.34 * rows + 1.2, 2.2, 8.0))
+    with _drawn(wide, tall) as (figure, axes):
+        painted = axes.imshow(matrix, aspect="auto", interpolation="nearest",
+                              cmap=LinearSegmentedColormap.from_list("etude", HEAT))  # fmt: skip
+        axes.grid(visible=False)
+        if x_ticks is not None:
+            axes.set_xticks(np.arange(across), list(x_ticks), rotation=_turn(x_ticks))
+        if y_ticks is not None:
+            axes.set_yticks(np.arange(rows), list(y_ticks))
+        if numbers:
+            middle = (np.nanmin(matrix) + np.nanmax(matrix)) / 2
+            for row, column in np.ndindex(rows, across):
+                value = matrix[row, column]
+                axes.annotate(f"{value:.2g}", (column, row), ha="center", va="center",
+                              color=PAPER if value > middle else INK, fontsize=8)  # fmt: skip
+        axes.set(xlabel=x, ylabel=y, title=title)
+        figure.colorbar(painted, ax=axes, fraction=0.04, pad=0.02).outline.set_visible(
+            False
+        )
+        return _picture(figure, f"Map of {rows} by {across}. {title}")
+
+
+def waves(waveform, sample_rate, *, title="", seconds=None):
+    """A waveform and its spectrogram.
+
+    Args:
+        waveform: float array (N,) or (N, C).
+        sample_rate: int, Hz.
+        seconds: float, how much from the beginning; all by default.
+    """
+    from data_pipelines.audio import Waveform
+    from data_pipelines.sound_picture import sound_picture
+
+    samples = np.asarray(waveform, np.float32)
+    samples = samples[:, None] if samples.ndim == 1 else samples
+    if seconds:
+        samples = samples[: int(seconds * sample_rate)]
+    png = sound_picture(Waveform(samples, sample_rate), title)
+    return Picture(png, f"Waveform and spectrogram. {title}".strip())
+
+
+def _colour(number):
+    return TRACK_COLOURS[number % len(TRACK_COLOURS)]
+
+
+def _mark(at):
+    return "o" if len(at) <= 12 else None
+
+
+def _turn(names):
+    return 90 if max(map(len, map(str, names)), default=0) > 3 else 0
+
+
+class _drawn:
+    """A figure in the style, without the state of pyplot."""
+
+    def __init__(self, wide, tall):
+        self.size = (wide, tall)
+
+    def __enter__(self):
+        import matplotlib
+        from matplotlib.figure import Figure
+
+        self.style = matplotlib.rc_context(STYLE)
+        self.style.__enter__()
+        figure = Figure(figsize=self.size, dpi=DPI, layout="constrained")
+        return figure, figure.add_subplot()
+
+    def __exit__(self, *failure):
+        self.style.__exit__(*failure)
+
+
+def _picture(figure, says):
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    return Picture(stream.getvalue(), says.strip())
