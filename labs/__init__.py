@@ -11,3 +11,10 @@ def check(answer, *, seed=0):
     from labs import exercises  # here, so that `etude --help` need not load NumPy
 
     exercises.check(answer, seed=seed)
+
+
+def finding(sentence, holds, *, covers=()):
+    """State what a measurement showed: see `exercises.finding`."""
+    from labs import exercises
+
+    exercises.finding(sentence, holds, covers=covers)

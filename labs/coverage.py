@@ -1,13 +1,14 @@
 """Which test or check shows each row of ``rows.toml``: writes labs/COVERAGE.md.
 
-A test says it with ``@pytest.mark.covers("c01")``, an exercise with ``covers=("c01",)``.
+A test says it with ``@pytest.mark.covers("c01")``, an exercise and a finding of a lab
+with ``covers=("c01",)``.
 """
 
 import ast
 import tomllib
 from dataclasses import dataclass
 
-from labs.catalogue import ROOM
+from labs.catalogue import LABS, ROOM
 
 ROOT = ROOM.parent
 TABLE = ROOM / "COVERAGE.md"
@@ -64,28 +65,39 @@ def find_markers():
         ValueError: if a marker names a row that there is not.
     """
     known = {row.id: [] for row in read_rows()}
-    sources = [*(ROOT / "tests").rglob("*.py"), *(ROOM / "checks").glob("*.py")]
+    sources = [
+        *(ROOT / "tests").rglob("*.py"),
+        *(ROOM / "checks").glob("*.py"),
+        *(lab.source for lab in LABS if lab.source.exists()),
+    ]
     for path in sorted(sources):
-        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            for row in _covered_by(function):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for row, name in _marks_of(node):
                 if row not in known:
                     raise ValueError(f"{path.name} covers {row!r}, which is no row.")
-                known[row].append((path.relative_to(ROOT).as_posix(), function.name))
+                known[row].append((path.relative_to(ROOT).as_posix(), name))
     return known
 
 
-def _covered_by(node):
-    """The rows that a function's decorators name."""
+def _marks_of(node):
+    """(row, what shows it) of the decorators of a function, and of a `finding`."""
     for call in getattr(node, "decorator_list", ()):
-        if not isinstance(call, ast.Call):
-            continue
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id
-        if name == "covers":
-            yield from (argument.value for argument in call.args)
-        elif name == "exercise":
-            for keyword in call.keywords:
-                if keyword.arg == "covers":
-                    yield from ast.literal_eval(keyword.value)
+        if isinstance(call, ast.Call) and _name_of(call) == "covers":
+            yield from ((argument.value, node.name) for argument in call.args)
+        elif isinstance(call, ast.Call) and _name_of(call) == "exercise":
+            yield from ((row, node.name) for row in _covered(call))
+    if isinstance(node, ast.Call) and _name_of(node) == "finding":
+        yield from ((row, "finding") for row in _covered(node))
+
+
+def _covered(call):
+    for keyword in call.keywords:
+        if keyword.arg == "covers":
+            yield from ast.literal_eval(keyword.value)
+
+
+def _name_of(call):
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))
 
 
 def coverage_table():

@@ -77,6 +77,17 @@ def check(answer, *, seed=0):
     print(spoken(verdict, found))
 
 
+def finding(sentence, holds, *, covers=()):
+    """State what a measurement showed, and whether it is what was to be shown.
+
+    Args:
+        sentence: str, with the numbers that were seen.
+        holds: bool.
+        covers: rows of ``labs/COVERAGE.md`` that it shows, literal strings.
+    """
+    print(f"{'✓' if holds else '✗'} {sentence}")
+
+
 def judge(exercise, answer, seed):
     """`Verdict` on an answer, under one instance of the law's data."""
     try:
