@@ -5,6 +5,7 @@ vocabulary.json  what the token ids mean
 weights.npz      float32 arrays, or float16 ones
 card.md          for people
 sample.mid       what it sounds like; sample.wav, of a model of sounds
+codec.npz        only where the ids are codes: the codec that they are of
 SHA256SUMS       of each file above
 """
 
@@ -22,13 +23,16 @@ import numpy as np
 
 from audio_models import COUNTED, FILLERS, LISTENERS, MODELS
 from audio_models.architecture import check_weights
+from audio_models.codec import Codec
 from audio_models.disk import room_for
 
 FORMAT = 1
-KINDS = {**MODELS, **FILLERS, **COUNTED, **LISTENERS}
+KINDS = {**MODELS, **FILLERS, **COUNTED, **LISTENERS, "codec": Codec}
 FILES = ("bundle.json", "vocabulary.json", "weights.npz", "card.md", "sample.mid")
 SOUND = "sample.wav"  # in the place of FILES[-1]
+CODEC = "codec.npz"  # beside FILES, in some
 LARGEST_FILE = 2**30
+LARGEST_MODEL = 2**28  # numbers among its weights
 
 
 class BadBundle(ValueError):
@@ -40,12 +44,13 @@ class Bundle:
     """A model, the meaning of its ids, and where it comes from.
 
     Args:
-        architecture: one of `MODELS`, `FILLERS` or `COUNTED`, built.
+        architecture: one of `KINDS`, built.
         weights: dict of name -> float32 array.
         vocabulary: dict, a tokenizer's spec.
         facts: dict of JSON: data, terms, figures, seed, defaults for composing.
         card: str, Markdown.
         sample: bytes of a MIDI file, or of a WAV file.
+        codec: bytes, carried as they are: whoever reads the ids knows what they hold.
     """
 
     architecture: object
@@ -54,6 +59,7 @@ class Bundle:
     facts: dict = field(default_factory=dict)
     card: str = ""
     sample: bytes = b""
+    codec: bytes = b""
 
     @property
     def model_name(self):
@@ -93,9 +99,6 @@ def save_bundle(folder, bundle, *, half=False):
     folder = Path(folder)
     _check(bundle.architecture, bundle.weights)
     check_replaceable(folder)
-    arrays = io.BytesIO()
-    stored = "float16" if half else "float32"
-    np.savez(arrays, **{k: np.asarray(v, stored) for k, v in bundle.weights.items()})
     about = {
         "format": FORMAT,
         "model": bundle.model_name,
@@ -105,10 +108,12 @@ def save_bundle(folder, bundle, *, half=False):
     contents = {
         "bundle.json": _json_bytes(about),
         "vocabulary.json": _json_bytes(bundle.vocabulary),
-        "weights.npz": arrays.getvalue(),
+        "weights.npz": array_bytes(bundle.weights, "float16" if half else "float32"),
         "card.md": bundle.card.encode(),
         bundle.sample_name: bundle.sample,
     }
+    if bundle.codec:
+        contents[CODEC] = bundle.codec
     sums = "".join(
         f"{hashlib.sha256(data).hexdigest()}  {name}\n"
         for name, data in contents.items()
@@ -141,7 +146,7 @@ def check_replaceable(folder):
     if not folder.is_dir():
         raise ValueError(f"{folder} is a file, no bundle: it is left as it is.")
     names = {path.name for path in folder.iterdir()}
-    if strangers := sorted(names - {*FILES, SOUND, "SHA256SUMS"}):
+    if strangers := sorted(names - {*FILES, SOUND, CODEC, "SHA256SUMS"}):
         raise ValueError(
             f"{folder} holds {strangers[0]}, which is no part of a bundle: "
             "the folder is left as it is."
@@ -190,7 +195,7 @@ def load_bundle(folder):
         architecture = KINDS[about["model"]](**about["sizes"])
         if not isinstance(vocabulary, dict) or not isinstance(about["facts"], dict):
             raise BadBundle(f"{folder}: vocabulary and facts must be JSON objects.")
-        weights = _arrays(contents["weights.npz"], architecture)
+        weights = read_arrays(contents["weights.npz"], architecture)
         _check(architecture, weights)
         return Bundle(
             architecture,
@@ -199,6 +204,7 @@ def load_bundle(folder):
             about["facts"],
             contents["card.md"].decode(),
             contents.get(SOUND) or contents.get(FILES[-1], b""),
+            contents.get(CODEC, b""),
         )
     except BadBundle:
         raise
@@ -214,16 +220,32 @@ def _check(architecture, weights):
         architecture.check(weights)
 
 
-def _arrays(data, architecture):
-    # Only the names and shapes that the architecture foresees are read at all.
+def array_bytes(weights, stored="float32"):
+    """Weights as the bytes of an .npz file, each number stored in the type named."""
+    arrays = io.BytesIO()
+    np.savez(arrays, **{k: np.asarray(v, stored) for k, v in weights.items()})
+    return arrays.getvalue()
+
+
+def read_arrays(data, architecture, name="weights.npz"):
+    """The weights in the bytes of an .npz file, which may be a stranger's.
+
+    Only the names that the architecture foresees are read at all, and no more numbers.
+
+    Raises:
+        ValueError, or whatever else broken bytes raise in NumPy.
+    """
     expected = architecture.weights()
+    numbers = sum(int(np.prod(weight.shape)) for weight in expected.values())
+    if numbers > LARGEST_MODEL:
+        raise ValueError(f"{numbers:,} weights; at most {LARGEST_MODEL:,} are read")
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         if set(arrays.files) != set(expected):
-            raise ValueError("weights.npz holds other arrays than the model has")
-        limit = sum(4 * int(np.prod(w.shape)) + 1024 for w in expected.values())
+            raise ValueError(f"{name} holds other arrays than the model has")
+        limit = 4 * numbers + 1024 * len(expected)
         if sum(info.file_size for info in arrays.zip.infolist()) > limit:
-            raise ValueError("weights.npz is larger than the model")
-        return {name: arrays[name].astype("float32", copy=False) for name in expected}
+            raise ValueError(f"{name} is larger than the model")
+        return {key: arrays[key].astype("float32", copy=False) for key in expected}
 
 
 def _checked_contents(folder):
@@ -238,6 +260,7 @@ def _checked_contents(folder):
         digest, _, name = line.partition("  ")
         sums[name] = digest
     names = (*FILES[:-1], SOUND) if SOUND in sums else FILES
+    names = (*names, CODEC) if CODEC in sums else names
     if set(sums) != set(names):
         raise BadBundle(f"{folder / 'SHA256SUMS'} must name {', '.join(FILES)}.")
     contents = {}

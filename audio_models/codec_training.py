@@ -19,13 +19,9 @@ from keras import ops
 from audio_models import numpy_ops
 from audio_models.architecture import check_weights
 from audio_models.codec import codebook_name
+from audio_models.codec_loss import FRAMES, SpectrumLoss, heard_through
 from audio_models.network import first_values
 
-FRAMES = (128, 512, 2048)  # samples of a spectrum
-QUIETEST = 1e-3  # what is softer in a spectrum is not asked for: of a sine's peak
-SOFTEST = 3e-3  # amplitude: where a sound is softer, less is asked for
-CLEANEST = 1e-4  # of a sound's power: an error that is softer is not asked to be less
-WAVEFORM = 2.0  # what ten times less error in the waveform is worth
 COMMITMENT = 0.25
 CLUSTER_STEPS = 12
 CLUSTER_FRAMES = 16_384
@@ -164,10 +160,15 @@ class CodecNetwork(keras.Model):
         for name, variable in self._named.items():
             variable.assign(weights[name])
 
-    def begin(self, samples, seed):
+    def begin(self, samples, seed, frames=CLUSTER_FRAMES):
         """Begin with what some samples (B, N) are like: their axes, their clusters.
 
         The axes are those of the largest variance: the Karhunen-Loeve transform.
+
+        Args:
+            samples: float array (B, N). seed: int.
+            frames: int, how many the clusters count for. If that is far more than there
+                are in a step, the codebooks stand still while the frames move away.
         """
         rng, codec = np.random.default_rng([seed, 1]), self.architecture
         bare = {**self.named_weights(), "analysis": np.eye(codec.hop, dtype="f4")}
@@ -185,6 +186,7 @@ class CodecNetwork(keras.Model):
             means, chosen = clusters(rest, codec.codebook_size, rng)
             self._named[codebook_name(number)].assign(means)
             share = np.bincount(chosen, minlength=len(means)) + 1.0
+            share *= frames / share.sum()
             counts.append(share)
             sums.append(means * share[:, None])
             rest = rest - means[chosen]
@@ -221,52 +223,6 @@ class CodecNetwork(keras.Model):
         self._counts.assign(counts)
         self._sums.assign(sums)
         return int(is_dead.sum())
-
-
-class SpectrumLoss(keras.losses.Loss):
-    """How unlike two waveforms are, as spectra of three lengths and sample for sample.
-
-    Of the waveform, the logarithm of the error's share of the power: spectra alone know
-    no phase. Of each length of spectrum, the difference relative to the sound's own,
-    which is 1 for silence in its place, and the mean difference of the logarithms of the
-    magnitudes, which hears what is soft.
-
-    Args:
-        frames: tuple of int, samples of a spectrum; a quarter lies between two.
-        weight: float, what ten times less error in the waveform is worth.
-
-    Reference:
-        Yamamoto et al. 2020, Parallel WaveGAN, https://arxiv.org/abs/1910.11480, with
-        the waveform added. No discriminator, where SoundStream has one: noise that the
-        codes do not tell comes out softer and coarser than it was.
-    """
-
-    def __init__(self, frames=FRAMES, weight=WAVEFORM):
-        super().__init__(reduction="sum_over_batch_size")
-        self.frames, self.weight = frames, weight
-
-    def call(self, y_true, y_pred):
-        power = ops.mean(ops.square(y_true), axis=-1) + SOFTEST**2  # (B,)
-        off = ops.mean(ops.square(y_true - y_pred), axis=-1) / power
-        total = self.weight * (1 + ops.log(off + CLEANEST) / math.log(10))
-        for length in self.frames:
-            one, other = magnitudes(y_true, length), magnitudes(y_pred, length)
-            apart = _root_mean_square(one - other) / (_root_mean_square(one) + QUIETEST)
-            ratio = ops.log(one + QUIETEST) - ops.log(other + QUIETEST)
-            total = total + apart + ops.mean(ops.abs(ratio), axis=(1, 2))
-        return total
-
-
-def _root_mean_square(spectra):
-    # The square root has no slope at nothing.
-    return ops.sqrt(ops.mean(ops.square(spectra), axis=(1, 2)) + 1e-10)
-
-
-def magnitudes(samples, length):
-    """Spectra of samples (B, N): float (B, frames, bins), 1 a sine of full scale."""
-    real, imaginary = ops.stft(samples, length, length // 4, length)
-    power = ops.square(real) + ops.square(imaginary)
-    return ops.sqrt(power + 1e-7) * (4 / length)
 
 
 def clusters(points, size, rng):
@@ -333,6 +289,10 @@ def crops(sounds, plan, hop):
 def train_codec(architecture, plan, sounds, held_out, *, watch=None):
     """Teach a codec; gives its best weights, by the loss on the held-out sounds.
 
+    The held-out loss is that of the sounds alone, as `SpectrumLoss` hears them through
+    the codes. How far frames lie from their codes, which the training minds too, tells
+    nothing there: it grows as frames spread, without being heard.
+
     Args:
         architecture: `codec.Codec`. plan: `CodecPlan`.
         sounds, held_out: lists of float32 arrays (N,), at the codec's rate.
@@ -340,7 +300,8 @@ def train_codec(architecture, plan, sounds, held_out, *, watch=None):
 
     Returns:
         (weights: dict of name -> float32 array, history: list of dict of the
-        step, the training loss since the look before, and the held-out one).
+        ``step``, the training ``loss`` since the look before, the ``held_out`` loss, and
+        the mean ``si_sdr_db`` of the held-out sounds).
 
     Raises:
         ArithmeticError: if the loss is no longer a number.
@@ -353,15 +314,16 @@ def train_codec(architecture, plan, sounds, held_out, *, watch=None):
     rng = np.random.default_rng([plan.seed, 3])
     frames = plan.batch_size * plan.window // architecture.hop
     several = itertools.islice(batches, -(-CLUSTER_FRAMES // frames))
-    network.begin(np.concatenate(list(several)), plan.seed)
+    network.begin(np.concatenate(list(several)), plan.seed, frames)
     limit = plan.minutes * 60 if plan.minutes else math.inf
     best, kept, history, recent = math.inf, None, [], []
 
     def look(step, recent):
         nonlocal best, kept
-        now = float(np.mean([network.test_on_batch(x, x) for x in fixed]))
+        now, ratio = heard_through(network, fixed)
         loss = float(np.mean(recent or [now]))
-        history.append({"step": step, "loss": loss, "held_out": now})
+        row = {"step": step, "loss": loss, "held_out": now, "si_sdr_db": ratio}
+        history.append(row)
         if now < best:
             best, kept = now, network.named_weights()
         if watch:

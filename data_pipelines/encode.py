@@ -69,15 +69,18 @@ class Encoder:
             "tune": also in another key, or in notes twice as long; "nothing" keeps all.
         bars: str, one of `BARS`. "found": see `barlines`.
         parts: str, one of `PARTS`. "apart": see `parts`.
+        codec: that of a tokenizer of codes, see `tokenizers.codec`; it goes along to the
+            workers.
     """
 
     spec: str
     same: str = "notes"
     bars: str = "written"
     parts: str = "together"
+    codec: object = None
 
     def __call__(self, path):
-        tokenizer = _tokenizer(self.spec)
+        tokenizer = _tokenizer(self.spec, self.codec)
         reading = read_file(path, kind=tokenizer.takes)
         if classes := getattr(tokenizer, "classes", ()):
             label = label_of(path, classes)
@@ -93,7 +96,7 @@ class Encoder:
         """
         if isinstance(reading, Refused):
             raise reading
-        tokenizer = _tokenizer(self.spec)
+        tokenizer = _tokenizer(self.spec, self.codec)
         pieces, left_out = [], list(reading.left_out)
         splits = reading.splits or ("",) * len(reading.contents)
         many = len(reading.contents) > 1
@@ -130,8 +133,8 @@ class Encoder:
 
 
 @lru_cache(maxsize=4)
-def _tokenizer(spec):
-    return tokenizer_from_spec(json.loads(spec))
+def _tokenizer(spec, codec):
+    return tokenizer_from_spec(json.loads(spec), codec=codec)
 
 
 def describe(content, ids, *, same="notes", has_class=False):

@@ -15,7 +15,7 @@ import hashlib
 import json
 import shutil
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 
@@ -69,6 +69,8 @@ class Settings:
             file names, and finds them by ear: for music played to no metronome.
         parts: str, one of `encode.PARTS`. "apart" gives tracks of one instrument
             programs of their own, so that a tune is told from what carries it.
+        codec: that of a tokenizer of codes, which the tokenizer's spec names by its
+            checksum; it is written nowhere.
     """
 
     tokenizer: dict
@@ -77,6 +79,7 @@ class Settings:
     tokens_a_shard: int = TOKENS_A_SHARD
     bars: str = "written"
     parts: str = "together"
+    codec: object = field(default=None, repr=False, compare=False)
 
     def __post_init__(self):
         for name, allowed in (
@@ -97,7 +100,13 @@ class Settings:
 
     def encoder(self):
         """The `Encoder` that reads files for these settings."""
-        return Encoder(json.dumps(self.tokenizer), self.same, self.bars, self.parts)
+        spec = json.dumps(self.tokenizer)
+        return Encoder(spec, self.same, self.bars, self.parts, self.codec)
+
+    def to_json(self):
+        """The settings as a dict, as they are written beside what they made."""
+        names = [each.name for each in fields(self) if each.name != "codec"]
+        return {name: getattr(self, name) for name in names}
 
 
 def prepare(root, output, settings, *, workers=1, on_progress=None):
@@ -207,7 +216,7 @@ def work_folder(output, settings):
         raise ValueError(f"{output} is no dataset; it is not replaced. Name another.")
     work = output.with_name(output.name + ".work")
     work.mkdir(parents=True, exist_ok=True)
-    plan = {"settings": asdict(settings), "code": code_digest()}
+    plan = {"settings": settings.to_json(), "code": code_digest()}
     with _lock(work / "lock"):
         work.mkdir(exist_ok=True)  # who held the lock before us has tidied up
         plan_file = work / "plan.json"
@@ -310,7 +319,7 @@ def publish(work, chunk_names, plan, files, output, settings):
     manifest = {
         "format": FORMAT,
         "tokenizer": settings.tokenizer,
-        "settings": {n: v for n, v in asdict(settings).items() if n != "tokenizer"},
+        "settings": {n: v for n, v in settings.to_json().items() if n != "tokenizer"},
         **summary,
         "shards": shards,
         "files": dict(sorted(files.items())),

@@ -9,7 +9,7 @@ of charge.
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from audio_models.codec import Codec
 from data_pipelines.audio import (
     LOWEST_RATE,
     Waveform,
+    audio_bytes,
     mu_law_decode,
     mu_law_encode,
     read_waveform,
@@ -28,15 +29,26 @@ from data_pipelines.guard import Refused
 from data_pipelines.pitch import midi_pitch_of
 from data_pipelines.spectra import si_sdr, stft
 from data_pipelines.tones import pitch_of
-from studio.codec import at_rate, kit_sounds, learn_codec, reconstruct
+from studio.codec import (
+    KeptCodec,
+    at_rate,
+    kit_sounds,
+    learn_codec,
+    open_codec,
+    reconstruct,
+    rounded,
+    save_codec,
+)
+from studio.codec_card import codec_card
 from studio.errors import NothingUsable
 
 DIGITS = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdd"
 BENCH_CODEC = Codec()
 SEED = 1
 SOUNDS, HELD_OUT = 300, 50  # of drums, and of tones
-STEPS = 200
+STEPS, LEARNING_RATE, CHECKS = 400, 1e-3, 5
 MOST_DIGITS = 100
+PAUSE_SECONDS = 0.1  # between the sounds of the sample
 WINDOW, HOP = 512, 128  # samples of a spectrum at 16 kHz: 32 ms, every 8
 FLOOR_DB = -80.0  # under a sine of full scale: what is softer counts as so soft
 MOST_LEVEL_BITS = 4  # of mu-law brought down
@@ -63,35 +75,45 @@ class Fidelity:
     level_db: float
 
 
-def codec(architecture=BENCH_CODEC, plan=None, sounds=SOUNDS, held_out=HELD_OUT):
-    """Rows for the record: a codec learnt from the kit's own sounds, on drums and tones of
-    the kit that it has not met and on spoken digits. Trains for some two minutes on one
-    core.
+def codec(kept=None, held_out=HELD_OUT):
+    """Rows for the record: the shipped codec on drums and tones of the kit that it has
+    not met and on spoken digits.
+
+    Args:
+        kept: `KeptCodec`, another one than that. held_out: int, drums and tones each.
 
     Raises:
-        NothingUsable: if the digits are not there.
+        NothingUsable: if the codec or the digits are not there.
     """
-    from audio_models.codec_training import CodecPlan
-
-    plan = plan or CodecPlan(
-        steps=STEPS, batch_size=8, learning_rate=2e-3, checks=2, seed=SEED
-    )
-    rate = architecture.sample_rate
+    kept = kept or open_codec()
+    rate, seed = kept.codec.sample_rate, kept.facts["plan"]["seed"]
     spoken = digits(rate)
-    train, valid, test = (
-        [waveform for _, waveform in kit_sounds(count, seed, rate)]
-        for count, seed in ((sounds, SEED), (held_out, SEED + 1), (held_out, SEED + 2))
+    return rows_of(kept, held_out, {"spoken digits": spoken}, seed)
+
+
+def rows_of(kept, held_out, others, seed):
+    """Rows of a codec, on the kit's sounds of seed + 2 and on others.
+
+    Args:
+        kept: `KeptCodec`. held_out: int, drums and tones each.
+        others: dict of name -> list of `Waveform`.
+        seed: int, of the sounds that it learnt from; mu-law is chosen on seed + 1.
+    """
+    rate, bits = kept.codec.sample_rate, kept.codec.architecture.bits_per_second
+    valid, test = (
+        [waveform for _, waveform in kit_sounds(held_out, seed + by, rate)]
+        for by in (1, 2)
     )
-    began = time.monotonic()
-    kept = learn_codec(architecture, plan, train, valid, watch=_say)
-    minutes = (time.monotonic() - began) / 60
-    bits = architecture.bits_per_second
     way, nearest = best_way(valid, rate, bits), best_way(valid, rate, bits, "si_sdr_db")
-    shared = {"minutes": round(minutes, 1), "steps": kept.facts["history"][-1]["step"]}
+    shared = {
+        "minutes": kept.facts["minutes"],
+        "steps": kept.facts["history"][-1]["step"],
+        "learnt_with_seed": seed,
+    }
     groups = {
         "drums of the kit": test[:held_out],
         "tones of the kit": test[held_out:],
-        "spoken digits": spoken,
+        **others,
     }
     rows = [
         {**row(kept.codec, waveforms, way, nearest, told), **shared}
@@ -99,6 +121,64 @@ def codec(architecture=BENCH_CODEC, plan=None, sounds=SOUNDS, held_out=HELD_OUT)
     ]
     rows[1]["pitch_kept"] = pitch_kept(kept.codec, test[held_out:])
     return rows
+
+
+def ship(folder, architecture=BENCH_CODEC, plan=None, sounds=SOUNDS, held_out=HELD_OUT):
+    """Learn a codec from the kit's own sounds, measure it and leave it as a bundle.
+
+    Args:
+        folder: Path. architecture: `Codec`. plan: `codec_training.CodecPlan`.
+        sounds, held_out: int, drums and tones each.
+
+    Returns:
+        `KeptCodec`, its weights rounded to 16 bits, as they are kept and measured.
+    """
+    plan = plan or usual_plan()
+    train, valid = (
+        [w for _, w in kit_sounds(count, seed, architecture.sample_rate)]
+        for count, seed in ((sounds, plan.seed), (held_out, plan.seed + 1))
+    )
+    began = time.monotonic()
+    kept = learn_codec(architecture, plan, train, valid, watch=_say)
+    minutes = round((time.monotonic() - began) / 60, 1)
+    facts = kept.facts | {"minutes": minutes}
+    kept = KeptCodec(rounded(kept.codec), facts, sample=sample(kept.codec, plan.seed))
+    try:
+        others = {"spoken digits": digits(architecture.sample_rate)}
+    except NothingUsable:
+        others = {}
+    rows = rows_of(kept, held_out, others, plan.seed)
+    command = (
+        f"python -m studio.bench_codec FOLDER --steps {plan.steps} --seed {plan.seed}"
+    )
+    card = codec_card(architecture, facts, rows, command)
+    kept = replace(kept, card=card)
+    save_codec(folder, kept)
+    return kept
+
+
+def usual_plan(steps=STEPS, seed=SEED):
+    """The `codec_training.CodecPlan` of the codec that is shipped."""
+    from audio_models.codec_training import CodecPlan
+
+    rate = LEARNING_RATE
+    return CodecPlan(
+        steps=steps, batch_size=8, learning_rate=rate, checks=CHECKS, seed=seed
+    )
+
+
+def sample(player, seed):
+    """A WAV file: a sound of each kind that was not learnt from, as it is and as coded."""
+    rate, heard, met = player.sample_rate, [], set()
+    for _, waveform in kit_sounds(30, seed + 2, rate):
+        kind = waveform.label[:1] if "#" in waveform.label else waveform.label
+        if kind in met or len(met) > 10:
+            continue
+        met.add(kind)
+        pause = np.zeros(round(PAUSE_SECONDS * rate), "float32")
+        coded = reconstruct(player, waveform)[0].samples[:, 0]
+        heard += [at_rate(waveform, rate), pause, coded, pause]
+    return audio_bytes(np.concatenate(heard)[:, None], rate)
 
 
 def pitch_kept(player, waveforms):
@@ -282,6 +362,18 @@ def perplexity(codes, size):
 
 def _say(now, _kept):
     print(
-        f"codec, step {now['step']:,}: {now['loss']:.3f}, held out {now['held_out']:.3f}",
+        f"codec, step {now['step']:,}: {now['loss']:.3f}, held out {now['held_out']:.3f}, "
+        f"{now['si_sdr_db']:.2f} dB",
         flush=True,
     )
+
+
+if __name__ == "__main__":
+    import argparse
+
+    parser = argparse.ArgumentParser(description="Train a codec on the kit's sounds.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--seed", type=int, default=SEED)
+    asked = parser.parse_args()
+    ship(asked.folder, plan=usual_plan(asked.steps, asked.seed))

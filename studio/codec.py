@@ -1,37 +1,33 @@
-"""A codec where files, networks and tokens meet: learnt, kept on disk, put to work.
+"""A codec where files, networks and tokens meet: learnt, kept as a bundle, put to work.
 
-codec.json   its sizes, and facts of the training
-codec.npz    float32 arrays
-card.md      for people
-SHA256SUMS   of each file above
+A codec is a bundle of its own. A model of codes carries a copy of its codec, so that its
+codes mean the same sound wherever the bundle goes.
 """
 
-import hashlib
-import io
-import json
-import os
-import shutil
-import stat
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from audio_models.bundle import LARGEST_FILE, BadBundle
+from audio_models.bundle import (
+    BadBundle,
+    Bundle,
+    array_bytes,
+    halved,
+    load_bundle,
+    read_arrays,
+    save_bundle,
+)
 from audio_models.codec import Codec, CodecPlayer
-from audio_models.disk import room_for
-from data_pipelines.audio import Waveform, resample
+from data_pipelines.audio import Waveform, audio_bytes, resample
 from data_pipelines.drum_sounds import drum_sounds
+from data_pipelines.tokenizers import tokenizer_from_spec
 from data_pipelines.tokenizers.codec import CodecTokenizer
 from data_pipelines.tones import tones
 from studio.errors import NothingUsable
 
-FORMAT = 1
-FILES = ("codec.json", "codec.npz", "card.md")
-SUMS = "SHA256SUMS"
+SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "bundles" / "codec"
 PITCHES = range(36, 85)  # of the tones that a codec learns from: C2 to C6
-LARGEST_CODEC = 2**26  # numbers in its weights
 
 
 @dataclass(frozen=True)
@@ -42,43 +38,37 @@ class KeptCodec:
         codec: `CodecPlayer`.
         facts: dict of JSON: data, terms, figures, seed.
         card: str, Markdown.
+        sample: bytes of a WAV file, what sounds are like through it.
     """
 
     codec: CodecPlayer
     facts: dict = field(default_factory=dict)
     card: str = ""
+    sample: bytes = b""
 
 
 def save_codec(folder, kept):
-    """Write a codec, whole or not at all, in the place of an older one.
+    """Write a codec as a bundle, whole or not at all, in the place of an older one.
 
     Args:
-        folder: Path. kept: `KeptCodec`.
+        folder: Path. kept: `KeptCodec`; one that is `rounded` takes half the room.
 
     Raises:
-        ValueError: if `folder` exists and is no codec: someone else's files are not
-            replaced.
-        OSError: if it cannot be written; the older one still stands.
+        ValueError, OSError: as `audio_models.bundle.save_bundle`.
     """
-    folder = Path(folder)
-    _check_replaceable(folder)
-    arrays = io.BytesIO()
-    weights = kept.codec.weights
-    np.savez(arrays, **{k: np.asarray(v, "float32") for k, v in weights.items()})
-    about = {
-        "format": FORMAT,
-        "sizes": asdict(kept.codec.architecture),
-        "checksum": kept.codec.checksum,
-        "facts": kept.facts,
-    }
-    text = json.dumps(about, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    contents = dict(
-        zip(FILES, (text.encode(), arrays.getvalue(), kept.card.encode()), strict=True)
+    codec = kept.codec
+    save_bundle(
+        folder,
+        Bundle(
+            codec.architecture,
+            codec.weights,
+            {"codec": codec.checksum},
+            kept.facts,
+            kept.card,
+            kept.sample or audio_bytes(np.zeros((0, 1), "float32"), codec.sample_rate),
+        ),
+        half=_fits_half(codec),
     )
-    sums = [f"{_sha256(data)}  {name}\n" for name, data in contents.items()]
-    contents[SUMS] = "".join(sums).encode()
-    with room_for(folder, sum(map(len, contents.values()))):
-        _write_whole(folder, contents)
 
 
 def load_codec(folder):
@@ -91,45 +81,92 @@ def load_codec(folder):
         BadBundle: naming the file and what is wrong with it.
         FileNotFoundError: if there is no such folder.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"No such codec: {folder}")
-    contents = _checked_contents(folder)
-    try:
-        about = json.loads(contents["codec.json"])
-        if about["format"] != FORMAT:
-            raise ValueError(
-                f"format {about['format']!r} is not known here, only {FORMAT} is"
-            )
-        if not isinstance(about["facts"], dict):
-            raise ValueError("its facts must be a JSON object")
-        architecture = Codec(**about["sizes"])
-        codec = CodecPlayer(architecture, _arrays(contents["codec.npz"], architecture))
-        if codec.checksum != about["checksum"]:
-            raise ValueError("its weights are not those that its checksum is of")
-        return KeptCodec(codec, about["facts"], contents["card.md"].decode())
-    except MemoryError:
-        raise BadBundle(f"{folder} is no sound codec: it is too large") from None
-    except Exception as error:  # a stranger's JSON, zip and arrays can fail in any way
-        raise BadBundle(f"{folder} is no sound codec: {error}") from None
+    bundle = load_bundle(folder)
+    if not isinstance(bundle.architecture, Codec):
+        raise BadBundle(
+            f"{folder} is no codec: it holds the model {bundle.model_name}."
+        )
+    codec = CodecPlayer(bundle.architecture, bundle.weights)
+    if codec.checksum != bundle.vocabulary.get("codec"):
+        raise BadBundle(f"{folder}: its weights are not those that its checksum is of.")
+    return KeptCodec(codec, bundle.facts, bundle.card, bundle.sample)
 
 
-def tokenizer_of(spec, kept):
-    """The tokenizer that wrote `spec`, on the codec it was written with.
+def rounded(codec):
+    """The `CodecPlayer` with each weight rounded to 16 bits: another codec."""
+    return CodecPlayer(codec.architecture, halved(codec.weights))
+
+
+def _fits_half(codec):
+    near = halved(codec.weights)
+    return all(np.array_equal(near[name], codec.weights[name]) for name in near)
+
+
+def open_codec(folder=SHIPPED):
+    """The `KeptCodec` of a folder, by default of the codec that sounds are read with.
 
     Raises:
-        BadBundle: if it was another codec.
+        NothingUsable: if it is not there, or damaged.
     """
     try:
-        tokenizer = CodecTokenizer.from_spec(spec, kept.codec)
-        same = tokenizer.spec() == spec
-    except (TypeError, AttributeError):
-        same = False
+        return load_codec(folder)
+    except (FileNotFoundError, BadBundle) as error:
+        raise NothingUsable(str(error)) from None
+
+
+def with_codec(tokenizer):
+    """A tokenizer as it is; of codes, with the shipped codec if it has none at hand.
+
+    Raises:
+        NothingUsable: if its ids are codes of another codec.
+    """
+    if tokenizer.name != CodecTokenizer.name or tokenizer.is_heard:
+        return tokenizer
+    codec = open_codec().codec
+    if not tokenizer.codec.checksum:  # of no codec in particular
+        return CodecTokenizer(codec, tokenizer.classes)
+    try:
+        return tokenizer_from_spec(tokenizer.spec(), codec=codec)
     except ValueError as error:
-        raise BadBundle(str(error)) from None
-    if not same:
-        raise BadBundle("This is another vocabulary of the tokenizer 'codec'.")
-    return tokenizer
+        raise NothingUsable(str(error)) from None
+
+
+def bundle_of(architecture, weights, tokenizer, facts):
+    """The `Bundle` of a model, as yet without sample and card.
+
+    That of a model of codes carries the tokenizer's codec, and its sizes are added to
+    `facts`: codes that nobody can hear would be worth nothing.
+    """
+    codec, carried = getattr(tokenizer, "codec", None), b""
+    if isinstance(codec, CodecPlayer):
+        stored = "float16" if _fits_half(codec) else "float32"
+        carried = array_bytes(codec.weights, stored)
+        facts["codec"] = {"sizes": asdict(codec.architecture)}
+    return Bundle(architecture, weights, tokenizer.spec(), facts, codec=carried)
+
+
+def tokenizer_in(bundle):
+    """The tokenizer of a bundle, with the codec that the bundle carries, if any.
+
+    Raises:
+        ValueError: if it has another vocabulary than it says, or its ids are codes and
+            the codec that it carries is missing, broken or another one.
+    """
+    if bundle.vocabulary.get("tokenizer") != CodecTokenizer.name:
+        return tokenizer_from_spec(bundle.vocabulary)
+    if not bundle.codec:
+        raise ValueError(
+            "its ids are codes, and it carries no codec.npz to hear them by"
+        )
+    try:
+        architecture = Codec(**bundle.facts["codec"]["sizes"])
+        arrays = read_arrays(bundle.codec, architecture, "codec.npz")
+        codec = CodecPlayer(architecture, arrays)
+    except MemoryError:
+        raise ValueError("its codec.npz is too large") from None
+    except Exception as error:  # a stranger's JSON, zip and arrays can fail in any way
+        raise ValueError(f"its codec.npz is no codec: {error}") from None
+    return tokenizer_from_spec(bundle.vocabulary, codec=codec)
 
 
 def reconstruct(codec, waveform):
@@ -198,87 +235,3 @@ def learn_codec(architecture, plan, sounds, held_out, *, watch=None):
         "bits_per_second": architecture.bits_per_second,
     }
     return KeptCodec(CodecPlayer(architecture, weights), facts)
-
-
-def _arrays(data, architecture):
-    # Only the names and shapes that the architecture foresees are read at all.
-    expected = architecture.weights()
-    numbers = sum(int(np.prod(weight.shape)) for weight in expected.values())
-    if numbers > LARGEST_CODEC:
-        raise ValueError(f"{numbers:,} weights; at most {LARGEST_CODEC:,} are read")
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        if set(arrays.files) != set(expected):
-            raise ValueError("codec.npz holds other arrays than the codec has")
-        limit = 4 * numbers + 1024 * len(expected)
-        if sum(info.file_size for info in arrays.zip.infolist()) > limit:
-            raise ValueError("codec.npz is larger than the codec")
-        return {name: arrays[name].astype("float32", copy=False) for name in expected}
-
-
-def _checked_contents(folder):
-    contents = {name: _read_regular(folder / name) for name in (SUMS, *FILES)}
-    try:
-        lines = contents[SUMS].decode("ascii").splitlines()
-    except UnicodeDecodeError as error:
-        raise BadBundle(f"{folder / SUMS} cannot be read: {error}") from None
-    sums = {name: digest for digest, _, name in (x.partition("  ") for x in lines)}
-    if set(sums) != set(FILES):
-        raise BadBundle(f"{folder / SUMS} must name {', '.join(FILES)}.")
-    for name in FILES:
-        if _sha256(contents[name]) != sums[name]:
-            raise BadBundle(
-                f"{folder / name} is damaged: its SHA-256 is not the one in {SUMS}."
-            )
-    return contents
-
-
-def _read_regular(path):
-    try:
-        status = path.lstat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
-            raise BadBundle(f"{path} is no regular file, or too large.")
-        return path.read_bytes()
-    except OSError as error:
-        raise BadBundle(f"{path} cannot be read: {error.strerror}") from None
-
-
-def _check_replaceable(folder):
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is a file, no codec: it is left as it is.")
-    names = {path.name for path in folder.iterdir()}
-    if strangers := sorted(names - {*FILES, SUMS}):
-        raise ValueError(
-            f"{folder} holds {strangers[0]}, which is no part of a codec: "
-            "the folder is left as it is."
-        )
-
-
-def _write_whole(folder, contents):
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        for name, data in contents.items():
-            with open(beside / name, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        beside.chmod(0o755)
-        load_codec(beside)  # re-read before the old one goes
-        old = folder.with_name(f".{folder.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        if folder.exists():
-            folder.rename(old)
-        try:
-            beside.rename(folder)
-        except OSError:
-            if old.exists():
-                old.rename(folder)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def _sha256(data):
-    return hashlib.sha256(data).hexdigest()

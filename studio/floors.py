@@ -80,7 +80,7 @@ def measure_floors(dataset, split="valid"):
         unigram=float(as_written[0]),
         ngram=float(kinds[kind][order]),
         ngram_kind=f"order {order}, {kind}",
-        unit=UNITS[tokenizer.takes],
+        unit=getattr(tokenizer, "unit", UNITS[tokenizer.takes]),
     )
 
 

@@ -106,7 +106,8 @@ def open_named(folder):
 
 def _settings(tokenizer, reading):
     try:
-        return Settings(tokenizer.spec(), **reading)
+        codec = getattr(tokenizer, "codec", None)
+        return Settings(tokenizer.spec(), codec=codec, **reading)
     except ValueError as error:
         raise WrongUsage(str(error)) from None
 

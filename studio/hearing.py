@@ -7,6 +7,8 @@ from data_pipelines.guard import walk_names
 from data_pipelines.parts import with_parts_apart
 from data_pipelines.shards import is_dataset
 from data_pipelines.tokenizers import TOKENIZERS
+from data_pipelines.tokenizers.codec import CodecTokenizer
+from studio.codec import open_codec
 from studio.errors import WrongUsage
 from studio.recipes import RECIPES
 from studio.sources import classes_of
@@ -30,11 +32,14 @@ def tokenizer_of(recipe, folder, corpus_names, hearing):
 
     Raises:
         WrongUsage: if a setting lies outside its range, or the recipe knows none.
+        NothingUsable: if the recipe reads sounds in codes, and the codec is damaged.
     """
     kind = TOKENIZERS[recipe.tokenizer]
     if kind.takes != "wave":
         for name in hearing:
-            of_sounds = [n for n, r in RECIPES.items() if r.tokenizer == "wave"]
+            of_sounds = [
+                n for n, r in RECIPES.items() if TOKENIZERS[r.tokenizer].takes == "wave"
+            ]
             raise WrongUsage(
                 f"--{name.replace('_', '-')} means nothing to a recipe of notes; recipes "
                 f"of sounds are {', '.join(of_sounds)}."
@@ -52,6 +57,13 @@ def tokenizer_of(recipe, folder, corpus_names, hearing):
             classes = tuple(c for name in corpus_names for c in classes_of(name))
     settings = recipe.settings | {n: hearing[n] for n in NUMBERS if n in hearing}
     try:
+        if kind is CodecTokenizer:
+            for name in settings:
+                raise WrongUsage(
+                    f"--{name.replace('_', '-')} means nothing to a recipe of codes: "
+                    "its codec has a rate and codes of its own."
+                )
+            return kind(open_codec().codec, classes)
         return kind(**settings, classes=classes)
     except ValueError as error:
         raise WrongUsage(str(error)) from None

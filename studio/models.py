@@ -99,12 +99,12 @@ def open_model(name):
 
 def what_is_wrong_with(bundle):
     """What of a bundle's facts or vocabulary cannot be composed with; None if all can."""
-    from data_pipelines.tokenizers import tokenizer_from_spec
     from data_pipelines.tokenizers.melody import METRES
+    from studio.codec import tokenizer_in
     from studio.compose import UNNAMED_METRE
 
     try:
-        tokenizer = tokenizer_from_spec(bundle.vocabulary)
+        tokenizer = tokenizer_in(bundle)
     except (ValueError, TypeError) as error:
         return str(error).rstrip(".")
     if tokenizer.vocab_size != bundle.architecture.vocab_size:

@@ -154,6 +154,24 @@ RECIPES = {
         settings={"sample_rate": 16_000, "trim": 50.0, "loudness": -3.0},
         about="sound, dilated convolutions (WaveNet): cheaper to learn than to play",
     ),
+    "codec-transformer": Recipe(
+        tokenizer="codec",
+        model="transformer",
+        sizes={
+            "hidden_dim": 192,
+            "num_layers": 4,
+            "num_heads": 6,
+            "context_length": 512,
+            "dropout": 0.1,
+        },
+        plan={
+            "batch_size": 8,
+            "window": 512,  # 64 frames of eight codes: 0.64 s
+            "learning_rate": 1.5e-3,
+            "max_shift": 0,
+        },
+        about="sound in the codes of the shipped codec, Transformer: the quickest to play",
+    ),
     "drums": Recipe(
         tokenizer="remi",
         model="lstm",

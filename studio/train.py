@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from audio_models import COUNTED, MODELS
-from audio_models.bundle import Bundle, check_replaceable, halved, save_bundle
+from audio_models.bundle import check_replaceable, halved, save_bundle
 from audio_models.disk import room_for
 from audio_models.presets import preset
 from data_pipelines.audio import audio_bytes
@@ -23,8 +23,8 @@ from data_pipelines.datasets import Feed
 from data_pipelines.files import write_whole
 from data_pipelines.measures import repeated_bars
 from data_pipelines.midi import midi_bytes
-from data_pipelines.tokenizers import tokenizer_from_spec
 from data_pipelines.windows import Augmentation
+from studio.codec import bundle_of, tokenizer_in, with_codec
 from studio.compose import compose
 from studio.curves import EventFile, draw_loss_curve
 from studio.errors import Interrupted, MachineFailed, NothingUsable, WrongUsage
@@ -90,7 +90,7 @@ def train_bundle(
     from audio_models.training import NotFinite, Progress, train
 
     recipe = RECIPES[recipe_name]
-    tokenizer = dataset.tokenizer
+    tokenizer = with_codec(dataset.tokenizer)
     output = Path(output)
     run_folder = prepare_run_folder(output)
     devices = devices or OneDevice()
@@ -160,10 +160,8 @@ def train_bundle(
             events.write(progress.step, loss=progress.loss)
         elif event == "best":
             facts["held_out"]["model"] = progress.best
-            save_bundle(
-                run_folder / "best.bundle",
-                Bundle(architecture, network.named_weights(), tokenizer.spec(), facts),
-            )
+            best = bundle_of(architecture, network.named_weights(), tokenizer, facts)
+            save_bundle(run_folder / "best.bundle", best)
 
     began = time.monotonic()
     try:
@@ -319,11 +317,13 @@ def finished(architecture, weights, tokenizer, facts, look=None):
     """
     from studio.cards import model_card
 
-    bundle = Bundle(architecture, weights, tokenizer.spec(), facts)
+    bundle = bundle_of(architecture, weights, tokenizer, facts)
     if tokenizer.takes == "wave":
+        from studio.codec_card import codes_card
         from studio.sound_card import sound_card
 
-        return replace(bundle, card=sound_card(bundle), sample=sound_sample(bundle))
+        card = codes_card(bundle) if bundle.codec else sound_card(bundle)
+        return replace(bundle, card=card, sample=sound_sample(bundle))
     pieces = [compose(bundle, Wish(seed=seed)) for seed in range(1, 13)]
     scores = [piece.score for piece in pieces]
     facts["repeated_bars"]["composed"] = share_of_repeated_bars(scores)
@@ -336,7 +336,7 @@ def finished(architecture, weights, tokenizer, facts, look=None):
 def sound_sample(bundle):
     """A WAV file: a sound of each class after another, or one where there are none."""
     wishes = [SoundWish(seed=1)]
-    if classes := tokenizer_from_spec(bundle.vocabulary).classes:
+    if classes := tokenizer_in(bundle).classes:
         wishes = [SoundWish(label=name, seed=1) for name in classes[:MOST_SAMPLES]]
     made = [compose_sound(bundle, wish).waveform for wish in wishes]
     samples = np.concatenate([sound.samples for sound in made])

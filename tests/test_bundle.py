@@ -223,6 +223,20 @@ def test_a_bundle_that_was_copied_still_opens(saved, tmp_path):
     assert load_bundle(tmp_path / "elsewhere").card == "# card\n"
 
 
+def test_the_bytes_of_a_codec_are_carried_as_they_are_and_as_closely_checked(saved):
+    save_bundle(saved, replace(small_bundle(), codec=b"\0 any bytes at all"))
+    assert load_bundle(saved).codec == b"\0 any bytes at all"
+    (saved / "codec.npz").write_bytes(b"\0 any bytes at alL")
+    with pytest.raises(BadBundle, match=r"codec\.npz is damaged"):
+        load_bundle(saved)
+    (saved / "codec.npz").unlink()
+    with pytest.raises(BadBundle, match=r"codec\.npz cannot be read"):
+        load_bundle(saved)
+    save_bundle(saved, small_bundle())
+    assert load_bundle(saved).codec == b""
+    assert "codec.npz" not in (saved / "SHA256SUMS").read_text()
+
+
 def test_weights_in_sixteen_bits_take_half_the_room_and_come_back_as_they_were_told(
     tmp_path,
 ):

@@ -14,10 +14,12 @@ A tokenizer is any object with
 - ``augmented(ids, semitones=0, stretch=1.0, loudness=1.0) -> ids``, token for token, so
   that the feed can augment on the fly by a table; an axis that means nothing to the
   tokenizer is passed over;
-- ``spec() -> JSON``, from which ``type(tokenizer).from_spec`` builds the same one.
+- ``spec() -> JSON``, from which ``type(tokenizer).from_spec`` builds the same one; that
+  of codes wants the codec too, to and from sound.
 """
 
 from data_pipelines.tokenizers.chorale import ChoraleTokenizer
+from data_pipelines.tokenizers.codec import CodecTokenizer
 from data_pipelines.tokenizers.melody import MelodyTokenizer
 from data_pipelines.tokenizers.miditok_adapter import MidiTokTokenizer
 from data_pipelines.tokenizers.performance import PerformanceTokenizer
@@ -32,16 +34,22 @@ TOKENIZERS = {
     "remi": RemiTokenizer,
     "text": TextTokenizer,
     "wave": WaveTokenizer,
+    "codec": CodecTokenizer,
     "miditok": MidiTokTokenizer,
 }
 
 
-def tokenizer_from_spec(spec):
+def tokenizer_from_spec(spec, *, codec=None):
     """The tokenizer that wrote `spec`.
+
+    Args:
+        spec: dict, as a tokenizer's ``spec()`` gives it.
+        codec: the codec of a tokenizer of codes; without it there is no sound, but all
+            else. Other tokenizers have none.
 
     Raises:
         ValueError: if this kit has no tokenizer of that name, or if its ids mean
-            something else than the ones in `spec`.
+            something else than the ones in `spec`, or are of another codec.
     """
     name = spec.get("tokenizer") if isinstance(spec, dict) else None
     if name not in TOKENIZERS:
@@ -49,7 +57,8 @@ def tokenizer_from_spec(spec):
             f"No tokenizer is called {name!r}. Known: {', '.join(TOKENIZERS)}."
         )
     try:
-        tokenizer = TOKENIZERS[name].from_spec(spec)
+        given = {} if codec is None else {"codec": codec}
+        tokenizer = TOKENIZERS[name].from_spec(spec, **given)
         same = tokenizer.spec() == spec
     except (KeyError, TypeError, AttributeError):
         same = False

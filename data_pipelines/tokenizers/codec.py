@@ -6,7 +6,8 @@ A frame is some milliseconds of sound; its codes come one after another, the coa
 first, each in a range of its own. The codec is trained elsewhere and handed in: any
 object that has ``sample_rate``, ``hop`` (samples a frame), ``num_quantizers``,
 ``codebook_size``, ``checksum``, ``encode(samples (N,)) -> int (F, Q)`` and
-``decode(codes (F, Q)) -> samples (F * hop,)``.
+``decode(codes (F, Q)) -> samples (F * hop,)``. What ids mean, which may follow and which
+are codes is known without it; to and from sound only with it.
 
 Reference:
     Borsos et al. 2022, AudioLM, https://arxiv.org/abs/2209.03143, whose
@@ -14,22 +15,66 @@ Reference:
     before them, and one model for all of a frame's codes.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from data_pipelines.audio import Waveform, resample
 from data_pipelines.tokenizers.cost import Cost
 from data_pipelines.tokenizers.grammar import Grammar
-from data_pipelines.vocabulary import BOS, EOS, PAD, EventRange, Vocabulary
+from data_pipelines.tokenizers.wave import UnknownClass
+from data_pipelines.vocabulary import (
+    BOS,
+    EOS,
+    PAD,
+    EventRange,
+    Vocabulary,
+    ids_before_end,
+)
 
 MOST_CLASSES = 1_000
 SETTINGS = ("sample_rate", "hop", "num_quantizers", "codebook_size", "checksum")
+LARGEST = {  # of each setting that is a number
+    "sample_rate": 384_000,
+    "hop": 4096,
+    "num_quantizers": 32,
+    "codebook_size": 4096,
+}
+
+
+@dataclass(frozen=True)
+class AbsentCodec:
+    """What is known of a codec that is not at hand: it codes and decodes nothing."""
+
+    sample_rate: int = 16_000
+    hop: int = 160
+    num_quantizers: int = 8
+    codebook_size: int = 256
+    checksum: str = ""
+
+    def __post_init__(self):
+        for name, most in LARGEST.items():
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= most:
+                raise ValueError(
+                    f"`{name}` must be an integer in 1..{most}. Received: {value!r}"
+                )
+        if not isinstance(self.checksum, str):
+            raise ValueError(f"`checksum` must be text. Received: {self.checksum!r}")
+
+    def encode(self, samples):
+        """Raise ValueError: the codec itself is needed for that."""
+        raise ValueError("the codec that codes are made with is not at hand")
+
+    decode = encode
 
 
 class CodecTokenizer:
     """Waveform <-> token ids, some a frame.
 
     Args:
-        codec: what codes and decodes, as this module says.
+        codec: what codes and decodes, as this module says; by default none, of the
+            usual sizes.
         classes: tuple of str, what a sound may be an example of, such as "snare"; each
             then begins with its class. At most 1,000.
 
@@ -39,8 +84,9 @@ class CodecTokenizer:
 
     name = "codec"
     takes = "wave"
+    unit = "code"  # what `is_note` counts
 
-    def __init__(self, codec, classes=()):
+    def __init__(self, codec=AbsentCodec(), classes=()):
         self.codec = codec
         self.classes = tuple(classes)
         if (
@@ -68,13 +114,24 @@ class CodecTokenizer:
         """In Hz, that of the codec: what every sound is resampled to."""
         return self.codec.sample_rate
 
+    @property
+    def is_heard(self):
+        """Whether the codec is at hand, so that there is sound."""
+        return not isinstance(self.codec, AbsentCodec)
+
     @classmethod
-    def from_spec(cls, spec, codec):
+    def from_spec(cls, spec, codec=None):
         """The tokenizer of a spec, with the codec that wrote it.
+
+        Args:
+            spec: dict, as `spec` gives it.
+            codec: that codec; None where no sound is wanted.
 
         Raises:
             ValueError: if it was another codec, of other sizes or other weights.
         """
+        if codec is None:
+            codec = AbsentCodec(**{name: spec.get(name) for name in SETTINGS})
         for name in SETTINGS:
             if spec.get(name) != getattr(codec, name):
                 raise ValueError(
@@ -104,7 +161,8 @@ class CodecTokenizer:
 
         Raises:
             ValueError: if it holds no sample, or too few for one at the codec's rate;
-                or if there are classes and its label is none of them.
+                if there are classes and its label is none of them; or if the codec is
+                not at hand.
         """
         return self.encode_measured(waveform)[0]
 
@@ -128,13 +186,13 @@ class CodecTokenizer:
         """The ids that ask for a class of sound: BOS, and the class where there are any.
 
         Raises:
-            ValueError: if there are classes and this is none of them.
+            UnknownClass: a ValueError, if there are classes and this is none of them.
         """
         if not self.classes:
             return np.array([BOS], dtype=np.int32)
         if name not in self.classes:
             told = f"{name!r} is no class" if name else "it is of no class"
-            raise ValueError(f"{told}; known: {', '.join(self.classes[:20])}")
+            raise UnknownClass(f"{told}; known: {', '.join(self.classes[:20])}")
         return np.array([BOS, self._class + self.classes.index(name)], dtype=np.int32)
 
     def codes(self, ids):
@@ -150,14 +208,7 @@ class CodecTokenizer:
         Raises:
             ValueError: if an id lies outside the vocabulary.
         """
-        ids = np.asarray(ids, dtype=np.int64)
-        if len(ids) and not (ids.min() >= 0 and ids.max() < self.vocab_size):
-            raise ValueError(
-                f"Token ids must be in 0..{self.vocab_size - 1}. "
-                f"Received: {ids.min()}..{ids.max()}"
-            )
-        ends = np.flatnonzero(ids == EOS)
-        ids = ids[: ends[0]] if len(ends) else ids
+        ids = ids_before_end(ids, self.vocab_size)
         places = ids[ids >= self._code] - self._code
         number, size = self.codec.num_quantizers, self.codec.codebook_size
         which, value = places // size, places % size
@@ -174,7 +225,8 @@ class CodecTokenizer:
             is the class that the ids begin with.
 
         Raises:
-            ValueError: if an id lies outside the vocabulary.
+            ValueError: if an id lies outside the vocabulary, or the codec is not at
+                hand.
         """
         samples = np.asarray(self.codec.decode(self.codes(ids)), dtype=np.float32)
         samples = np.clip(samples, -1.0, 1.0)

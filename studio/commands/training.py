@@ -40,6 +40,7 @@ def train(
 ):
     """`etude train`."""
     from audio_models.architecture import LARGEST
+    from data_pipelines.tokenizers import TOKENIZERS
     from studio.count import check_counting, count_bundle
     from studio.diagnose import of_training
     from studio.floors import is_held_out, measure_floors
@@ -89,7 +90,7 @@ def train(
         raise WrongUsage(
             f"No recipe is called {recipe!r}. Known: {', '.join(RECIPES)}."
         )
-    if reading and RECIPES[recipe].tokenizer == "wave":
+    if reading and TOKENIZERS[RECIPES[recipe].tokenizer].takes == "wave":
         raise WrongUsage(f"--{min(reading)} means nothing to {recipe}, of sounds.")
     if resume:
         settings = resumed["plan"] | settings
