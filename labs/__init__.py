@@ -5,6 +5,10 @@ What its exercises must satisfy stands in ``checks/labNN.py``; what its cells sh
 play comes from `figures` and `hearing`.
 """
 
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no log of TensorFlow's in a cell
+
 
 def check(answer, *, seed=0):
     """Judge a function by the law that has its name: see `exercises.check`."""

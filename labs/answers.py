@@ -1,8 +1,8 @@
 """The definitions in a notebook or script: what of it can be judged without running it.
 
 An exercise is a function, and a law asks it alone; so that a lab is graded in seconds,
-only imports, functions, classes and plain constants of a learner's file are carried
-out, and not its trainings and pictures.
+only functions, classes, plain constants and the imports that these use are carried out
+of a learner's file, and not its trainings and pictures.
 """
 
 import ast
@@ -48,7 +48,7 @@ def read_answers(path):
     cells = _cells_of_notebook(path, text) if path.suffix == ".ipynb" else [text]
     if path.suffix == ".py" and not _parses(text):
         cells = _cells_of_script(text)
-    kept, unread = [], []
+    parts, unread = [], []
     for number, cell in enumerate(cells, 1):
         plain = _without_magic(cell)
         try:
@@ -58,7 +58,16 @@ def read_answers(path):
                 f"code cell {number} does not parse: {error.msg} (line {error.lineno})"
             )
             continue
-        kept += [ast.get_source_segment(plain, node) for node in _definitions(tree)]
+        parts += [
+            (ast.get_source_segment(plain, node), node) for node in _definitions(tree)
+        ]
+    used = {
+        name.id
+        for _, node in parts
+        for name in ast.walk(node)
+        if isinstance(name, ast.Name)
+    }
+    kept = [source for source, node in parts if _is_needed(node, used)]
     return Answers(path, "\n\n\n".join(kept) + "\n", tuple(unread))
 
 
@@ -108,6 +117,14 @@ def _definitions(tree):
             and not _works(node.value)
         ):
             yield node
+
+
+def _is_needed(node, used):
+    """Whether a statement is no import, or one of a name that a definition uses."""
+    if not isinstance(node, ast.Import | ast.ImportFrom):
+        return True
+    bound = {(one.asname or one.name).split(".")[0] for one in node.names}
+    return bool(bound & used) or "*" in bound
 
 
 def _with_decorators(node):

@@ -15,6 +15,7 @@ from labs.grading import grade
 from studio.errors import MachineFailed, WrongUsage
 
 RUN_SECONDS = 900  # for one cell of a solution
+START_SECONDS = 300  # for a kernel
 OFFLINE = """import sys
 from labs.graded import deny_network
 sys.addaudithook(deny_network)"""  # goes before a notebook's own cells
@@ -130,6 +131,7 @@ def run_notebook(source, target, *, cwd=None):
     client = NotebookClient(
         book,
         timeout=RUN_SECONDS,
+        startup_timeout=START_SECONDS,
         kernel_name="python3",
         resources={"metadata": {"path": str(cwd or Path(target).parent)}},
     )

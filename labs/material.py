@@ -6,6 +6,7 @@ The chorales lie beside this file as arrays, made from music21's corpus by
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -67,6 +68,27 @@ def tunes(collection="oneills1850", count=400):
     return tuple(found)
 
 
+def folder_of_tunes(folder, *, collection="oneills1850", count=400):
+    """A folder as people have them: tunes as MIDI files, and two that are no music.
+
+    Args:
+        folder: str or Path; made if it is not there.
+        collection, count: as for `tunes`.
+
+    Returns:
+        Path of the folder.
+    """
+    from data_pipelines.midi import write_midi
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, score in enumerate(tunes(collection, count)):
+        write_midi(folder / f"tune{number:03d}.mid", score)
+    (folder / "shopping.mid").write_text("bread, milk, rosin")
+    (folder / "cut short.mid").write_bytes((folder / "tune000.mid").read_bytes()[:40])
+    return folder
+
+
 @cache
 def abc_text(collection="oneills1850", count=400):
     """The same tunes as text in ABC notation, each with its headers: a tuple of str."""
@@ -79,6 +101,52 @@ def abc_text(collection="oneills1850", count=400):
         if len(found) >= count:
             break
     return tuple(found[:count])
+
+
+@cache
+def tunes_by_split(collection="oneills1850", count=400):
+    """The same tunes in three lots: (train, valid, test), tuples of `Score`.
+
+    Settings of one tune, in whatever key, are in one lot.
+    """
+    from data_pipelines.kinship import content_digest, split_by_tune
+
+    found = [tune for tune in tunes(collection, count) if len(tune.notes) > 1]
+    lines = [np.asarray(tune.notes["pitch"], np.int64) for tune in found]
+    digests = [content_digest(tune, invariant=True) for tune in found]
+    splits = split_by_tune(lines, digests)
+    return tuple(
+        tuple(tune for tune, own in zip(found, splits, strict=True) if own == split)
+        for split in ("train", "valid", "test")
+    )
+
+
+@cache
+def sonnets():
+    """Shakespeare's first twenty sonnets, as one str, a blank line between two."""
+    return (ROOM.parent / "assets" / "texts" / "sonnets.txt").read_text("utf-8")
+
+
+@cache
+def jigs(collection="oneills1850", count=1800):
+    """Jigs in D and G as ABC text without headers or ornaments: one str.
+
+    Each begins with its key, ``K:G``, and ends with a blank line; the metre is 6/8 and
+    a note without a number an eighth.
+    """
+    import re
+
+    kept = []
+    for text in abc_text(collection, count):
+        head, _, body = text.partition("\nK:")
+        key, _, body = body.partition("\n")
+        body = re.sub(r'"[^"]*"|\{[^}]*\}|[~.()\-\t]|[HTSRPuvJ!]', "", body.strip())
+        body = re.sub(r" *\n *", "\n", re.sub(r" +", " ", body))
+        fields = dict(re.findall(r"^([ML]): *(.*?) *$", head, re.M))
+        is_plain = not re.search(r"^[A-Z]:|\[|\\", body, re.M) and "(3" not in text
+        if fields == {"M": "6/8", "L": "1/8"} and key.strip() in "DG" and is_plain:
+            kept.append(f"K:{key.strip()}\n{body}\n\n")
+    return "".join(kept)
 
 
 def as_score(voices, *, steps_a_quarter=1, qpm=90.0, programs=None, names=VOICES):

@@ -61,7 +61,7 @@ class Parrot:
 
 
 def test_every_lab_of_the_catalogue_is_built():
-    assert BUILT == list(LABS)
+    assert list(LABS) == BUILT
 
 
 @pytest.mark.parametrize("lab", BUILT, ids=named)
