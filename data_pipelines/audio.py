@@ -12,6 +12,7 @@ from data_pipelines.files import write_whole
 from data_pipelines.guard import Reading, Refused
 from data_pipelines.score import LONGEST_SECONDS
 
+FULL_SCALE = 2**15  # of 16-bit samples, of which the highest is one less
 FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 LOWEST_RATE, HIGHEST_RATE = 1_000, 384_000  # Hz
 MOST_CHANNELS = 32
@@ -22,8 +23,7 @@ LARGEST_UNFOLDING = 500
 SMALL_BYTES = 2**26
 BLOCK_SAMPLES = 2**18  # read at a time
 MOST_CHUNKS = 1_000  # in a WAV file, before its sound begins
-# The size of a WAV file that was written into a pipe: unknown, in ffmpeg's and SoX's way.
-UNKNOWN_SIZES = (0xFFFFFFFF, 0x7FFFF000)
+UNKNOWN_SIZES = (0xFFFFFFFF, 0x7FFFF000)  # of WAV out of a pipe: ffmpeg's, SoX's
 UNKNOWN_FRAMES = 2**63 - 1  # as libsndfile says it
 
 
@@ -168,8 +168,7 @@ def write_audio(path, waveform, sample_rate):
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"`path` must end in .wav or .flac. Received: {path.name}")
-    form = FORMATS[path.suffix.lower()]
-    write_whole(path, audio_bytes(waveform, sample_rate, form))
+    write_whole(path, audio_bytes(waveform, sample_rate, FORMATS[path.suffix.lower()]))
 
 
 def audio_bytes(waveform, sample_rate, form="WAV"):
@@ -179,7 +178,10 @@ def audio_bytes(waveform, sample_rate, form="WAV"):
     if not np.isfinite(waveform).all():
         raise ValueError("The waveform holds samples that are not finite.")
     buffer = io.BytesIO()
-    soundfile.write(buffer, waveform, sample_rate, format=form, subtype="PCM_16")
+    # Rounded here: libsndfile rounds in FLAC, and cuts the fraction off in WAV.
+    steps = np.rint(np.clip(waveform, -1, 1) * FULL_SCALE)
+    steps = np.minimum(steps, FULL_SCALE - 1).astype(np.int16)
+    soundfile.write(buffer, steps, sample_rate, format=form, subtype="PCM_16")
     return buffer.getvalue()
 
 

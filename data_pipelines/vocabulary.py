@@ -13,6 +13,8 @@ Follows the codec of MT3 (Gardner et al., 2022, https://arxiv.org/abs/2111.03017
 
 from dataclasses import dataclass
 
+import numpy as np
+
 PAD, BOS, EOS, UNK = range(4)
 
 
@@ -112,3 +114,29 @@ class Vocabulary:
             if r.kind == kind:
                 return r
         raise ValueError(f"This vocabulary has no event called {kind!r}.")
+
+
+def ids_before_end(ids, vocab_size):
+    """The token ids that come before the first EOS, all of them in the vocabulary.
+
+    Args:
+        ids: int array (T,). vocab_size: int.
+
+    Returns:
+        int64 array (at most T,). What follows an EOS is checked too, and left out.
+
+    Raises:
+        ValueError: if an id lies outside 0..vocab_size - 1.
+
+    Example:
+    >>> ids_before_end([BOS, 7, EOS, PAD], 8).tolist()
+    [1, 7]
+    """
+    ids = np.asarray(ids, dtype=np.int64)
+    if len(ids) and not (ids.min() >= 0 and ids.max() < vocab_size):
+        raise ValueError(
+            f"Token ids must be in 0..{vocab_size - 1}. "
+            f"Received: {ids.min()}..{ids.max()}"
+        )
+    ends = np.flatnonzero(ids == EOS)
+    return ids[: ends[0]] if len(ends) else ids

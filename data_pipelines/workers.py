@@ -5,11 +5,12 @@ it is refused with that reason, and its neighbours are read by the next worker.
 """
 
 import os
+import signal
 import time
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib import import_module
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import wait
 
 from data_pipelines.guard import Refused, read_file
@@ -50,6 +51,20 @@ def read_all(
         yield from readers.read_all(paths)
 
 
+@contextmanager
+def _deaf_to_ctrl_c():
+    """Processes started within never hear a Ctrl-C: ours ends them, and says so."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # starting it would undo what comes next
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:  # one that came meanwhile is heard now
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Worker:
     """One process and the files it was handed, the first of them in its hands."""
 
@@ -58,7 +73,8 @@ class _Worker:
         self.process = context.Process(
             target=_serve, args=(theirs, *settings), daemon=True
         )
-        self.process.start()
+        with _deaf_to_ctrl_c():
+            self.process.start()
         theirs.close()
         self.assigned = deque()
         self.deadline = time.monotonic() + START_SECONDS

@@ -8,8 +8,25 @@ import gc
 gc.disable()  # while modules load: help comes a tenth sooner; `run` puts it back
 
 import os
+import signal
 import sys
+from contextlib import suppress
 from typing import Annotated
+
+
+def _stopped(*_):
+    os.write(2, b"etude: interrupted\n")
+    os._exit(130)
+
+
+def _hear_ctrl_c(in_place_of, handler):
+    with suppress(ValueError):  # outside the main thread there is nothing to hear
+        if signal.getsignal(signal.SIGINT) is in_place_of:
+            signal.signal(signal.SIGINT, handler)
+
+
+_hear_ctrl_c(signal.default_int_handler, _stopped)  # while what follows loads
+
 
 import typer
 
@@ -101,7 +118,10 @@ def run(arguments):
     gc.enable()
     try:
         arguments = arguments or ["--help"]
-        return app(arguments, prog_name="etude", standalone_mode=False) or DONE
+        status = app(arguments, prog_name="etude", standalone_mode=False) or DONE
+        if status == INTERRUPTED:  # Typer's way of passing a Ctrl-C on
+            raise KeyboardInterrupt
+        return status
     except SystemExit:  # Typer's way out when whoever read us has gone
         return DONE
     except typer.Exit as exit_:
@@ -144,5 +164,6 @@ def _tell(sentence, status):
     return status
 
 
+_hear_ctrl_c(_stopped, signal.default_int_handler)
 if __name__ == "__main__":
     main()

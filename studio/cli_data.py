@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from studio.options import Bars, Json, Parts, Split, TokenizerName
+from studio.options import (
+    Bars,
+    Bits,
+    Json,
+    NoClasses,
+    Parts,
+    SampleRate,
+    Split,
+    TokenizerName,
+)
 
 
 def inspect(
@@ -53,6 +62,9 @@ def prepare(
     split: Split = "tune",
     bars: Bars = "written",
     parts: Parts = "together",
+    sample_rate: SampleRate = None,
+    bits: Bits = None,
+    no_classes: NoClasses = False,
     workers: Annotated[
         int | None, typer.Option(help="Reading processes. Default: as many as help.")
     ] = None,
@@ -85,6 +97,11 @@ def prepare(
             "bars": bars,
             "parts": parts,
             "tokens_a_shard": tokens_a_shard,
+        },
+        hearing={
+            "sample_rate": sample_rate,
+            "bits": bits,
+            "no_classes": no_classes or None,
         },
         workers=workers,
         runner=runner,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from studio.options import Bars, Json, Parts
+from studio.options import Bars, Bits, Json, NoClasses, Parts, SampleRate
 
 
 def train(
@@ -31,20 +31,9 @@ def train(
             help="For the card: whose music the folder holds, and on which terms."
         ),
     ] = None,
-    sample_rate: Annotated[
-        int | None,
-        typer.Option(help="Of sounds: brought to so many samples a second, in Hz."),
-    ] = None,
-    bits: Annotated[
-        int | None, typer.Option(help="Of sounds: 8 (mu-law) or 16, in two tokens.")
-    ] = None,
-    no_classes: Annotated[
-        bool,
-        typer.Option(
-            "--no-classes",
-            help="Of sounds: do not take folders or names as classes to ask for.",
-        ),
-    ] = False,
+    sample_rate: SampleRate = None,
+    bits: Bits = None,
+    no_classes: NoClasses = False,
     bars: Bars = None,
     parts: Parts = None,
     recipe: Annotated[
@@ -53,7 +42,7 @@ def train(
             help="melody-lstm, melody-transformer, melody-anticipation, "
             "chorale-anticipation, chorale-voices, chorale-lstm, performance-lstm, "
             "remi-transformer or drums; melody-ngram and chorale-ngram count. Of "
-            "sounds: wave-lstm, wave-conv."
+            "sounds: wave-lstm, wave-conv, codec-transformer."
         ),
     ] = "melody-lstm",
     model: Annotated[

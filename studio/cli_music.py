@@ -163,13 +163,19 @@ def score(
 
 
 def continue_(
-    file: ScoreFile,
+    file: Annotated[
+        Path, typer.Argument(help="A MIDI, ABC or MusicXML file, or one of sound.")
+    ],
     model: FittingModel = None,
     bars: Annotated[
-        int | None, typer.Option(help="How many bars to add, 1 to 256. Default: 8.")
+        int | None, typer.Option(help="Of a score: bars to add, 1 to 256. Default: 8.")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(help="About how many seconds to add, in whole bars.")
+        float | None,
+        typer.Option(
+            help="How much to add: of a score about so many seconds, in whole bars; of "
+            "sound just so many."
+        ),
     ] = None,
     seed: Seed = None,
     temperature: Temperature = None,
@@ -178,7 +184,8 @@ def continue_(
     tempo: Annotated[
         float | None,
         typer.Option(
-            help="Quarter notes a minute of what is added. Default: as before."
+            help="Of a score: quarter notes a minute of what is added. Default: as "
+            "before."
         ),
     ] = None,
     class_: SoundClass = None,
@@ -187,7 +194,7 @@ def continue_(
     soundfont: SoundFont = None,
     json: Json = False,
 ):
-    """Go on where a piece stops: what is given stays, note for note, more follows."""
+    """Go on where a piece or a sound stops: what is given stays, and more follows."""
     from studio.commands import editing
 
     editing.carry_on(

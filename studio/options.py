@@ -56,6 +56,21 @@ Split = Annotated[
     ),
 ]
 
+SampleRate = Annotated[
+    int | None,
+    typer.Option(help="Of sounds: brought to so many samples a second, in Hz."),
+]
+Bits = Annotated[
+    int | None, typer.Option(help="Of sounds: 8 (mu-law) or 16, in two tokens.")
+]
+NoClasses = Annotated[
+    bool,
+    typer.Option(
+        "--no-classes",
+        help="Of sounds: do not take folders or names as classes to ask for.",
+    ),
+]
+
 ScoreFile = Annotated[Path, typer.Argument(help="A MIDI, ABC or MusicXML file.")]
 FittingModel = Annotated[
     str | None,

@@ -1,4 +1,5 @@
-"""New sound from a bundle, sample after sample: what `compose` is for scores.
+"""New sound from a bundle, sample after sample or, in the codes of a codec, frame after
+frame: what `compose` is for scores.
 
 A model of short sounds ends each of them by itself. Longer music is filled with one
 after another, of the class that was asked for or of any.
@@ -15,9 +16,9 @@ from audio_models.request import MOST_NEW_TOKENS, Request
 from data_pipelines.audio import Waveform, resample, write_audio
 from data_pipelines.files import write_whole
 from data_pipelines.float_wav import float_wav
-from data_pipelines.tokenizers import tokenizer_from_spec
 from data_pipelines.tokenizers.wave import WaveTokenizer
 from data_pipelines.vocabulary import BOS, EOS, PAD
+from studio.codec import tokenizer_in
 from studio.wish import check_ranges
 
 LONGEST_SECONDS = 240
@@ -66,7 +67,8 @@ class Sounding:
 
 def check_sound_wish(wish, tokenizer):
     """Raise ValueError if a wish lies outside its range, naming it."""
-    tokens_a_second = tokenizer.sample_rate * (tokenizer.bits // 8)
+    samples, tokens = _grain(tokenizer)
+    tokens_a_second = -(-tokenizer.sample_rate * tokens // samples)
     longest = min(LONGEST_SECONDS, MOST_NEW_TOKENS // tokens_a_second)
     check_ranges(wish, seconds=(SHORTEST_SECONDS, longest))
     _check_label(wish.label, tokenizer)
@@ -98,7 +100,7 @@ def compose_sound(bundle, wish):
     Raises:
         ValueError: if a wish lies outside its range.
     """
-    tokenizer = tokenizer_from_spec(bundle.vocabulary)
+    tokenizer = tokenizer_in(bundle)
     check_sound_wish(wish, tokenizer)
     player = Player(bundle.architecture, bundle.weights)
     rng = np.random.default_rng([wish.seed, 7])
@@ -148,7 +150,7 @@ def continue_sound(bundle, waveform, wish):
         ValueError: if a wish lies outside its range, or too little was given to make a
             sample at the model's rate.
     """
-    tokenizer = tokenizer_from_spec(bundle.vocabulary)
+    tokenizer = tokenizer_in(bundle)
     check_sound_wish(wish, tokenizer)
     label = wish.label
     if tokenizer.classes and label is None:
@@ -159,16 +161,22 @@ def continue_sound(bundle, waveform, wish):
     player = Player(bundle.architecture, bundle.weights)
     limit = USUAL_SECONDS if wish.seconds is None else wish.seconds
     wanted = max(1, round(limit * tokenizer.sample_rate))
+    again = _regained(tokenizer)
     ids, nats = _drawn(
         player,
         tokenizer,
         wish,
         prompt,
-        wanted,
+        again + wanted,
         wish.seed,
-        least=wanted if wish.seconds is not None else 1,
+        least=again + (wanted if wish.seconds is not None else 1),
     )
-    new = Waveform(tokenizer.decode(ids).samples, tokenizer.sample_rate)
+    if again:  # a frame sounds as those before it let it
+        heard = len(tokenizer.codes(prompt)) * again + again
+        new = tokenizer.decode(np.concatenate([prompt, ids])).samples[heard:][:wanted]
+    else:
+        new = tokenizer.decode(ids).samples
+    new = Waveform(new, tokenizer.sample_rate)
     new = resample(new, waveform.sample_rate).samples
     new = np.repeat(new, waveform.samples.shape[1], axis=1)
     whole = np.concatenate([waveform.samples, new])
@@ -228,8 +236,33 @@ def _opening(tokenizer, label):
     return np.asarray(tokenizer.class_prompt(label), dtype=np.int32)
 
 
+def _grain(tokenizer):
+    """(samples, tokens) of the least that a model adds: a sample, or a codec's frame."""
+    if codec := getattr(tokenizer, "codec", None):
+        return codec.hop, codec.num_quantizers
+    return 1, tokenizer.bits // 8
+
+
+def _regained(tokenizer):
+    """How many of the samples that were heard a model tells anew before it goes on."""
+    codec = getattr(tokenizer, "codec", None)
+    return codec.hop if codec else 0
+
+
 def _heard(tokenizer, waveform, label):
-    """The ids of a sound as it is, neither trimmed nor made louder, without its end."""
+    """The ids of a sound as it is, neither trimmed nor made louder, without its end.
+
+    Codes are of whole frames that end where the sound does; the last is left out: it
+    would tell that nothing laps over it.
+    """
+    if hop := _regained(tokenizer):
+        mono = Waveform(waveform.mono()[:, None], waveform.sample_rate)
+        samples = resample(mono, tokenizer.sample_rate).samples
+        if 0 < len(samples) < hop:
+            samples = np.pad(samples, ((hop - len(samples), 0), (0, 0)))
+        whole = samples[len(samples) % hop :]
+        sound = Waveform(whole, tokenizer.sample_rate, label=label or "")
+        return tokenizer.encode(sound)[: -1 - tokenizer.codec.num_quantizers]
     plain = WaveTokenizer(
         tokenizer.sample_rate, bits=tokenizer.bits, classes=tokenizer.classes
     )
@@ -239,9 +272,9 @@ def _heard(tokenizer, waveform, label):
 def _likeliest_label(bundle, tokenizer, waveform):
     """The class under which the model finds the sound least surprising."""
     first = tokenizer.classes[0]
-    heard = _heard(tokenizer, waveform, first)[2:][
-        : HEARD_SECONDS * tokenizer.sample_rate
-    ]
+    samples, tokens = _grain(tokenizer)
+    most = HEARD_SECONDS * tokenizer.sample_rate // samples * tokens
+    heard = _heard(tokenizer, waveform, first)[2:][:most]
     player = Player(bundle.architecture, bundle.weights)
     prompts = np.stack([_opening(tokenizer, label) for label in tokenizer.classes])
     logits, state = player.read(prompts, player.start(len(prompts)))
@@ -253,12 +286,13 @@ def _likeliest_label(bundle, tokenizer, waveform):
 
 
 def _drawn(player, tokenizer, wish, prompt, most, seed, least=1):
-    """(ids without the end, nats of each) of at most so many new samples."""
-    grain = tokenizer.bits // 8
+    """(ids without the end, nats a sample in each) of at most so many new samples."""
+    samples, tokens = _grain(tokenizer)
+    most, least = -(-most // samples), -(-least // samples)
     request = Request(
         prompts=prompt[None],
-        max_new_tokens=most * grain,
-        min_new_tokens=min(least, most) * grain,
+        max_new_tokens=most * tokens,
+        min_new_tokens=min(least, most) * tokens,
         grammar=tokenizer.grammar,
         temperature=wish.temperature,
         top_k=wish.top_k,
@@ -269,4 +303,4 @@ def _drawn(player, tokenizer, wish, prompt, most, seed, least=1):
     generated = generate(player, request)
     ids = generated.ids[0]
     is_new = (ids != PAD) & (ids != EOS)
-    return ids[is_new], -generated.log_probability[0][is_new] * grain
+    return ids[is_new], -generated.log_probability[0][is_new] * (tokens / samples)

@@ -1,6 +1,7 @@
 """Readers that do what the worst files do to a parser. Found by name in workers."""
 
 import os
+import signal
 import time
 
 import numpy as np
@@ -21,3 +22,8 @@ def read_badly(path):
     if "raises" in name:
         raise KeyError("what a parser says\nover two lines")
     return read_file(path)
+
+
+def blocked_signals(path=None):
+    """The signals that this process does not hear."""
+    return set(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ())))

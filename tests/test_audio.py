@@ -231,6 +231,17 @@ def test_what_is_written_is_read_back_to_16_bits(tmp_path, suffix):
     assert np.abs(waveform.samples - meant).max() <= 2**-15
 
 
+def test_wav_and_flac_hold_the_same_samples_the_nearest_of_16_bits(tmp_path):
+    steps = np.array([0, 0.4, 0.6, -0.4, -0.6, 1.5, 2.5, -1.6, 32767.4, -32767.6])
+    wanted = [0, 0, 1, 0, -1, 2, 2, -2, 32767, -32768]  # halves to the even number
+    beyond = np.array([32768, 1e9, -1e9])
+    meant = np.concatenate([steps, beyond]) / 2**15
+    for suffix in (".wav", ".flac"):
+        write_audio(tmp_path / f"a{suffix}", meant[:, None], RATE)
+        samples = read_waveform(tmp_path / f"a{suffix}").samples[:, 0] * 2**15
+        assert samples.tolist() == [*wanted, 32767, 32767, -32768]
+
+
 def test_what_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match=r"must end in \.wav or \.flac"):
         write_audio(tmp_path / "a.mp3", sine(), RATE)

@@ -148,9 +148,11 @@ def test_scores_far_apart_give_finite_logits():
     assert (log_probability(numpy_ops, logits, targets) <= 0).all()
 
 
-def learn(architecture, frames, targets, mask, steps, *, seed=0):
+def learn(architecture, frames, targets, mask, steps, *, seed=0, jit=True):
     network = ChordNetwork(architecture, seed=seed)
-    network.compile(keras.optimizers.Adam(0.02), ChordLoss(), jit_compile=True)
+    network.compile(
+        keras.optimizers.Adam(0.02), ChordLoss(), run_eagerly=not jit, jit_compile=jit
+    )
     losses = [
         float(network.train_on_batch((frames, targets), targets, sample_weight=mask))
         for _ in range(steps)
@@ -176,12 +178,12 @@ def test_padding_is_never_learnt_from_and_a_seed_gives_the_same_weights():
     mask[1, 5:] = 0
     other = frames.copy(), targets.copy()
     other[0][1, 6:], other[1][1, 5:] = 1 - frames[1, 6:], 1 - targets[1, 5:]
-    losses, weights = learn(architecture, frames, targets, mask, 5)
-    same, same_weights = learn(architecture, *other, mask, 5)
+    losses, weights = learn(architecture, frames, targets, mask, 5, jit=False)
+    same, same_weights = learn(architecture, *other, mask, 5, jit=False)
     np.testing.assert_allclose(same, losses, rtol=1e-5)
     for name, value in weights.items():
         np.testing.assert_allclose(same_weights[name], value, atol=1e-5)
-    another, _ = learn(architecture, frames, targets, mask, 1, seed=1)
+    another, _ = learn(architecture, frames, targets, mask, 1, seed=1, jit=False)
     assert abs(another[0] - losses[0]) > 1e-4
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -303,10 +304,14 @@ def test_a_file_name_that_is_no_unicode_is_one_name_among_others(tmp_path):
 def test_a_performance_is_written_as_notation(tmp_path):
     from music21 import converter
 
-    played = data_folder("pop909") / "001.mid"
-    done = etude("listen", played, "-o", tmp_path / "a.musicxml", timeout=600)
+    score = read_midi(data_folder("pop909") / "001.mid")
+    end = score.bar_ticks()[20]
+    played = replace(score, notes=score.notes[score.notes["start"] < end])
+    write_midi(tmp_path / "a.mid", played)
+    written = tmp_path / "a.musicxml"
+    done = etude("listen", tmp_path / "a.mid", "-o", written, timeout=600)
     assert done.returncode == 0, done.stderr
-    assert len(converter.parse(tmp_path / "a.musicxml").flatten().notes) > 500
+    assert len(converter.parse(written).flatten().notes) > 150
 
 
 def test_a_file_is_never_its_own_output(midi_file, tmp_path):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import ROOT, etude, tune
+from conftest import ROOT, tune
 
 from audio_models import FILLERS, MODELS
 from audio_models.scoring import token_log_probabilities
@@ -436,12 +436,12 @@ def test_ctrl_c_leaves_no_half_report(counted, tmp_path, capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_a_trained_networks_figure_is_the_one_that_training_reported(
-    folder_of_tunes, tmp_path
+    folder_of_tunes, tmp_path, capsys
 ):
     path = tmp_path / "small.bundle"
     words = ["--size", "tiny", "--epochs", 1, "--minutes", 0.05, "--seed", 3]
-    done = etude("train", folder_of_tunes, "-o", path, *words)
-    assert done.returncode == 0, done.stderr
+    arguments = ["train", folder_of_tunes, "-o", path, *words]
+    assert run([str(word) for word in arguments]) == 0, capsys.readouterr().err
     from studio.models import open_model
 
     bundle = open_model(str(path))

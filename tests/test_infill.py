@@ -350,7 +350,7 @@ def held_out_tunes(count, seed=0):
 
 @pytest.mark.slow
 def test_what_follows_is_better_expected_after_a_gap_filled_with_an_eye_to_it():
-    bundle, scores = open_model("fiddle"), held_out_tunes(10)
+    bundle, scores = open_model("fiddle"), held_out_tunes(5)
     assert gap_costs(bundle, scores, 32) < gap_costs(bundle, scores, 1) - 0.1
 
 

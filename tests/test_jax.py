@@ -14,6 +14,10 @@ pytestmark = pytest.mark.skipif(
     find_spec("jax") is None, reason="jax is not installed: requirements-dev.txt has it"
 )
 
+# Of forty small programs, most of the time is the compiler's.
+QUICK_TO_COMPILE = (
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
 CONTRACT = """
 import json, sys
 import jax
@@ -65,7 +69,12 @@ def on_jax():
         capture_output=True,
         text=True,
         timeout=300,
-        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)},
+        env={
+            **os.environ,
+            "KERAS_BACKEND": "jax",
+            "PYTHONPATH": str(ROOT),
+            "XLA_FLAGS": QUICK_TO_COMPILE,
+        },
         check=False,
     )
     assert done.returncode == 0, done.stderr

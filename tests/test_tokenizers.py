@@ -7,18 +7,21 @@ import pytest
 from conftest import data_folder, tune
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_codec_tokenizer import Ruler
 
 from data_pipelines.guard import gate, read_file
 from data_pipelines.midi import midi_bytes, parse_midi
 from data_pipelines.score import Metre, Score, Tempo, Track, notes_array
 from data_pipelines.tokenizers import TOKENIZERS, tokenizer_from_spec
+from data_pipelines.tokenizers.codec import CodecTokenizer
 from data_pipelines.tokenizers.cost import Cost, total_cost
-from data_pipelines.vocabulary import BOS, EOS, PAD, UNK
+from data_pipelines.vocabulary import BOS, EOS, PAD, UNK, ids_before_end
 
 OPTIONAL = {"miditok"}
 PLAIN = sorted(set(TOKENIZERS) - OPTIONAL)
 OF_SCORES = [name for name in PLAIN if TOKENIZERS[name].takes == "score"]
 MADE = {name: TOKENIZERS[name]() for name in PLAIN}
+MADE["codec"] = CodecTokenizer(Ruler())
 REAL = {"score": ("pop909", "nottingham"), "text": ("text",), "wave": ("fsdd",)}
 
 
@@ -100,7 +103,7 @@ def test_what_was_decoded_encodes_to_the_same_ids(name):
 def test_a_spec_is_json_that_builds_the_same_tokenizer(name):
     tokenizer = MADE[name]
     spec = json.loads(json.dumps(tokenizer.spec()))
-    same = tokenizer_from_spec(spec)
+    same = tokenizer_from_spec(spec, codec=getattr(tokenizer, "codec", None))
     ids = tokenizer.encode(content(tokenizer))
     np.testing.assert_array_equal(same.encode(content(tokenizer)), ids)
     for wrong in ({}, {"tokenizer": "abacus"}, None, [], {**spec, "surplus": 1}):
@@ -253,3 +256,23 @@ def test_costs_add_up_by_hand():
         velocity_error=1.6, shortened=1,
     )  # fmt: skip
     assert total_cost([]) == Cost(0)
+
+
+@pytest.mark.parametrize(
+    ("ids", "kept"),
+    [([], []), ([EOS], []), ([BOS, 4, 9, EOS, 5, EOS], [BOS, 4, 9]), ([4, 9], [4, 9])],
+)
+def test_ids_are_taken_up_to_the_first_end(ids, kept):
+    found = ids_before_end(ids, 10)
+    assert found.dtype == np.int64 and found.tolist() == kept
+
+
+@pytest.mark.parametrize("ids", [[10], [-1], [4, EOS, 10]])
+def test_ids_outside_the_vocabulary_are_refused_with_their_range(ids):
+    message = f"must be in 0..9. Received: {min(ids)}..{max(ids)}"
+    with pytest.raises(ValueError, match=message):
+        ids_before_end(ids, 10)
+    for tokenizer in MADE.values():
+        worst = [tokenizer.vocab_size if i == 10 else i for i in ids]
+        with pytest.raises(ValueError, match=r"^Token ids must be in 0\.\."):
+            tokenizer.decode(worst)

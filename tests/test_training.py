@@ -17,7 +17,6 @@ from audio_models.checkpoint import (
     BadCheckpoint,
     Checkpoint,
     load_checkpoint,
-    remove_leftovers,
     save_checkpoint,
 )
 from audio_models.network import Network
@@ -170,7 +169,6 @@ def test_an_interrupted_run_leaves_its_best_weights(folder_of_tunes, tmp_path):
     import signal
     import subprocess
     import sys
-    import time
 
     output = tmp_path / "cut.bundle"
     process = subprocess.Popen(
@@ -280,41 +278,55 @@ def test_g9_killed_at_any_batch_a_run_resumes_to_the_same_weights_bit_for_bit(tm
     print(f"G9: {kills} kills, {len(losses)} losses and the final weights identical")
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+KILLED_WHILE_WRITING = """
+import itertools, json, os, signal, sys, time
+from pathlib import Path
+import numpy as np
+from audio_models.checkpoint import (
+    Checkpoint, load_checkpoint, remove_leftovers, save_checkpoint
+)
+
+path, rng = Path(sys.argv[1]), np.random.default_rng(10)
+last, complete, mid_write = 0, 0, 0
+save_checkpoint(path, Checkpoint({"a": np.zeros(300_000, "float32")}, {"n": 0}))
+for kill in range(200):
+    writer = os.fork()  # 200 interpreters would take a minute to start
+    if not writer:
+        for n in itertools.count(last + 1):
+            arrays = {"a": np.full(300_000, n, "float32")}
+            save_checkpoint(path, Checkpoint(arrays, {"n": n}))
+    while kill % 2 and not any(path.parent.glob(".checkpoint.*")):
+        time.sleep(0.0002)  # every other writer is killed when it has begun a file
+    time.sleep(rng.uniform(0, 0.004 if kill % 2 else 0.02))
+    os.kill(writer, signal.SIGKILL)
+    assert os.waitpid(writer, 0)[1] == signal.SIGKILL
+    mid_write += len(list(path.parent.glob(".checkpoint.*"))) > 0
+    remove_leftovers(path)
+    found = load_checkpoint(path)
+    is_whole = bool((found.arrays["a"] == found.facts["n"]).all())
+    complete += is_whole and found.facts["n"] >= last
+    last = found.facts["n"]
+left = [file.name for file in path.parent.glob(".checkpoint.*")]
+print(json.dumps({"complete": complete, "mid_write": mid_write, "left": left}))
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "fork"), reason="no fork and SIGKILL on this system"
+)
 def test_g10_two_hundred_kills_while_writing_leave_a_complete_checkpoint(tmp_path):
-    script = tmp_path / "write.py"
-    script.write_text(
-        "import sys, itertools, numpy as np\n"
-        "from audio_models.checkpoint import *\n"
-        "path = sys.argv[1]\n"
-        "print('ready', flush=True)\n"
-        "for n in itertools.count(int(sys.argv[2])):\n"
-        "    arrays = {'a': np.full(300_000, n, 'float32')}\n"
-        "    save_checkpoint(path, Checkpoint(arrays, {'n': n}))\n"
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_WHILE_WRITING, tmp_path / "checkpoint"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
     )
-    path, rng, last = tmp_path / "checkpoint", np.random.default_rng(10), 0
-    save_checkpoint(path, Checkpoint({"a": np.zeros(300_000, "float32")}, {"n": 0}))
-    mid_write = 0
-    for _ in range(200):
-        process = subprocess.Popen(
-            [sys.executable, script, path, str(last + 1)],
-            stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-        process.stdout.readline()
-        time.sleep(rng.uniform(0, 0.02))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        mid_write += len(list(tmp_path.glob(".checkpoint.*"))) > 0
-        remove_leftovers(path)
-        found = load_checkpoint(path)
-        assert (found.arrays["a"] == found.facts["n"]).all()
-        assert found.facts["n"] >= last
-        last = found.facts["n"]
-    assert not list(tmp_path.glob(".checkpoint.*"))
-    assert mid_write > 20
-    print(f"G10: 200 of 200 complete, {mid_write} killed with a file half written")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["complete"], told["left"]) == (200, [])
+    assert told["mid_write"] > 40
+    print(f"G10: 200 of 200 complete, {told['mid_write']} with a file half written")
 
 
 @pytest.mark.parametrize("place", [0, 5, 30, 60, -1])

@@ -29,7 +29,14 @@ from data_pipelines.tokenizers.sixteenths import (
     milliseconds_off,
     to_steps,
 )
-from data_pipelines.vocabulary import BOS, EOS, PAD, EventRange, Vocabulary
+from data_pipelines.vocabulary import (
+    BOS,
+    EOS,
+    PAD,
+    EventRange,
+    Vocabulary,
+    ids_before_end,
+)
 
 METRES = (None, "2/4", "3/4", "4/4", "2/2", "3/2", "6/4", "3/8", "6/8", "9/8", "12/8")
 LONGEST_OPENING_REST = 32  # steps: so that no stream is silence alone
@@ -175,14 +182,7 @@ class MelodyTokenizer:
         Raises:
             ValueError: if an id lies outside the vocabulary.
         """
-        ids = np.asarray(ids, dtype=np.int64)
-        if len(ids) and not (ids.min() >= 0 and ids.max() < self.vocab_size):
-            raise ValueError(
-                f"Token ids must be in 0..{self.vocab_size - 1}. "
-                f"Received: {ids.min()}..{ids.max()}"
-            )
-        ends = np.flatnonzero(ids == EOS)
-        ids = ids[: ends[0]] if len(ends) else ids
+        ids = ids_before_end(ids, self.vocab_size)
         in_metre = (ids >= self._metre) & (ids < self._metre + len(METRES))
         named = ids[in_metre]
         body = ids[(ids >= self._pitch) & ~in_metre]

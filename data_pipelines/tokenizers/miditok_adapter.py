@@ -43,7 +43,15 @@ from data_pipelines.tokenizers.miditok_words import (
     most_words,
     to_symusic,
 )
-from data_pipelines.vocabulary import BOS, EOS, PAD, UNK, EventRange, Vocabulary
+from data_pipelines.vocabulary import (
+    BOS,
+    EOS,
+    PAD,
+    UNK,
+    EventRange,
+    Vocabulary,
+    ids_before_end,
+)
 
 
 class MidiTokTokenizer:
@@ -230,14 +238,7 @@ class MidiTokTokenizer:
         """
         from miditok import TokSequence
 
-        ids = np.asarray(ids, dtype=np.int64)
-        if len(ids) and not (ids.min() >= 0 and ids.max() < self.vocab_size):
-            raise ValueError(
-                f"Token ids must be in 0..{self.vocab_size - 1}. "
-                f"Received: {ids.min()}..{ids.max()}"
-            )
-        ends = np.flatnonzero(ids == EOS)
-        words = self._words_of(ids[: ends[0]] if len(ends) else ids)
+        words = self._words_of(ids_before_end(ids, self.vocab_size))
         kept = self._kept(words.tolist())[: most_words(self._miditok)]
         if self._miditok._note_on_off:
             kept = self._released(kept)

@@ -23,7 +23,14 @@ import numpy as np
 from data_pipelines.score import LONGEST_SECONDS, Score, Tempo, Track, notes_array
 from data_pipelines.tokenizers.cost import Cost
 from data_pipelines.tokenizers.grammar import Grammar
-from data_pipelines.vocabulary import BOS, EOS, PAD, EventRange, Vocabulary
+from data_pipelines.vocabulary import (
+    BOS,
+    EOS,
+    PAD,
+    EventRange,
+    Vocabulary,
+    ids_before_end,
+)
 
 STEPS_PER_SECOND = 100
 LONGEST_SHIFT = 100  # steps that one token can let pass
@@ -226,14 +233,7 @@ class PerformanceTokenizer:
 
     def _body(self, ids):
         """The events among ids, up to EOS: int64 array."""
-        ids = np.asarray(ids, dtype=np.int64)
-        if len(ids) and not (ids.min() >= 0 and ids.max() < self.vocab_size):
-            raise ValueError(
-                f"Token ids must be in 0..{self.vocab_size - 1}. "
-                f"Received: {ids.min()}..{ids.max()}"
-            )
-        ends = np.flatnonzero(ids == EOS)
-        ids = ids[: ends[0]] if len(ends) else ids
+        ids = ids_before_end(ids, self.vocab_size)
         return ids[ids >= self._on]
 
     def augmented(self, ids, semitones=0, stretch=1.0, loudness=1.0):

@@ -58,7 +58,14 @@ from data_pipelines.tokenizers.remi_grid import (
     tempo_changes,
     unpacked,
 )
-from data_pipelines.vocabulary import BOS, EOS, UNK, EventRange, Vocabulary
+from data_pipelines.vocabulary import (
+    BOS,
+    EOS,
+    UNK,
+    EventRange,
+    Vocabulary,
+    ids_before_end,
+)
 
 TICKS_PER_STEP = 40
 POSITIONS = int(STEPS_IN_BAR.max())
@@ -272,14 +279,7 @@ class RemiTokenizer:
 
     def _body(self, ids):
         """The events among ids, up to EOS: int64 array."""
-        ids = np.asarray(ids, dtype=np.int64)
-        if len(ids) and not (ids.min() >= 0 and ids.max() < self.vocab_size):
-            raise ValueError(
-                f"Token ids must be in 0..{self.vocab_size - 1}. "
-                f"Received: {ids.min()}..{ids.max()}"
-            )
-        ends = np.flatnonzero(ids == EOS)
-        ids = ids[: ends[0]] if len(ends) else ids
+        ids = ids_before_end(ids, self.vocab_size)
         return ids[ids > UNK]
 
     def _is(self, kind, ids):

@@ -18,7 +18,15 @@ import numpy as np
 from data_pipelines.text import Text
 from data_pipelines.tokenizers.cost import Cost
 from data_pipelines.tokenizers.grammar import Grammar
-from data_pipelines.vocabulary import BOS, EOS, PAD, UNK, EventRange, Vocabulary
+from data_pipelines.vocabulary import (
+    BOS,
+    EOS,
+    PAD,
+    UNK,
+    EventRange,
+    Vocabulary,
+    ids_before_end,
+)
 
 FALLBACKS = ("bytes", "unk")
 MOST_BYTES = 4  # of one character, in UTF-8
@@ -135,14 +143,7 @@ class TextTokenizer:
         Raises:
             ValueError: if an id lies outside the vocabulary.
         """
-        ids = np.asarray(ids, dtype=np.int64)
-        if len(ids) and not (ids.min() >= 0 and ids.max() < self.vocab_size):
-            raise ValueError(
-                f"Token ids must be in 0..{self.vocab_size - 1}. "
-                f"Received: {ids.min()}..{ids.max()}"
-            )
-        ends = np.flatnonzero(ids == EOS)
-        ids = ids[: ends[0]] if len(ends) else ids
+        ids = ids_before_end(ids, self.vocab_size)
         is_byte = np.arange(MOST_BYTES) < self._width[ids][:, None]  # (T, 4)
         return Text(self._spelling[ids][is_byte].tobytes().decode(errors="replace"))
 

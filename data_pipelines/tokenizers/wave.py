@@ -38,7 +38,14 @@ from data_pipelines.sound_shape import (
 )
 from data_pipelines.tokenizers.cost import Cost
 from data_pipelines.tokenizers.grammar import Grammar
-from data_pipelines.vocabulary import BOS, EOS, PAD, EventRange, Vocabulary
+from data_pipelines.vocabulary import (
+    BOS,
+    EOS,
+    PAD,
+    EventRange,
+    Vocabulary,
+    ids_before_end,
+)
 
 SAMPLE_RATE = 16_000  # Hz
 MU = 255
@@ -243,14 +250,7 @@ class WaveTokenizer:
         Raises:
             ValueError: if an id lies outside the vocabulary.
         """
-        ids = np.asarray(ids, dtype=np.int64)
-        if len(ids) and not (ids.min() >= 0 and ids.max() < self.vocab_size):
-            raise ValueError(
-                f"Token ids must be in 0..{self.vocab_size - 1}. "
-                f"Received: {ids.min()}..{ids.max()}"
-            )
-        ends = np.flatnonzero(ids == EOS)
-        ids = ids[: ends[0]] if len(ends) else ids
+        ids = ids_before_end(ids, self.vocab_size)
         classes = ids[(ids >= self._class) & (ids < self._sample)] - self._class
         label = self.classes[classes[0]] if len(classes) else ""
         samples = self._levels(ids[ids >= self._sample])

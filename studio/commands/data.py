@@ -91,6 +91,7 @@ def _inspect_folder(path, report, tokenizer, leaks, split, as_json):
     from data_pipelines.shards import is_dataset
     from data_pipelines.tokenizers import TOKENIZERS
     from studio import inspect as inspection
+    from studio.codec import with_codec
     from studio.gather import default_workers, nothing_usable, open_named
     from studio.progress import progress_bar
     from studio.summaries import cost_line, print_folder, print_leaks
@@ -102,7 +103,9 @@ def _inspect_folder(path, report, tokenizer, leaks, split, as_json):
         if is_dataset(path):
             dataset = open_named(path)
         else:
-            settings = Settings(TOKENIZERS[tokenizer]().spec(), split=split)
+            made = with_codec(TOKENIZERS[tokenizer]())
+            codec = getattr(made, "codec", None)
+            settings = Settings(made.spec(), split=split, codec=codec)
             workers = default_workers(path)
             try:
                 with progress_bar("Reading", quiet=as_json) as on_progress:
@@ -139,11 +142,31 @@ def check_tokenizer(name):
         )
 
 
-def prepare(*, folder, output, settings, workers, runner, runner_options, as_json):
+def _tokenizer_as_trained(name, folder, hearing):
+    """The tokenizer of that name; of sounds as the recipes of `etude train` hear them."""
+    from data_pipelines.tokenizers import TOKENIZERS
+    from studio.hearing import tokenizer_of
+    from studio.recipes import RECIPES
+
+    hearing = {option: value for option, value in hearing.items() if value is not None}
+    recipe = next((r for r in RECIPES.values() if r.tokenizer == name), None)
+    if recipe and TOKENIZERS[name].takes == "wave":
+        tokenizer = tokenizer_of(recipe, folder, (), hearing)
+        return TOKENIZERS[name]() if isinstance(tokenizer, str) else tokenizer
+    for option in hearing:
+        raise WrongUsage(
+            f"--{option.replace('_', '-')} means nothing to the tokenizer {name!r}: it "
+            "takes no sounds."
+        )
+    return TOKENIZERS[name]()
+
+
+def prepare(
+    *, folder, output, settings, workers, runner, runner_options, as_json, hearing=None
+):
     """`etude prepare`."""
     from data_pipelines.prepare import NothingToPrepare, Settings
     from data_pipelines.prepare import prepare as prepare_here
-    from data_pipelines.tokenizers import TOKENIZERS
     from studio.gather import default_workers, nothing_usable
     from studio.progress import progress_bar
     from studio.summaries import print_dataset
@@ -154,9 +177,11 @@ def prepare(*, folder, output, settings, workers, runner, runner_options, as_jso
     check_tokenizer(name)
     if not 0 <= (workers or 0) <= 256:
         raise WrongUsage(f"`workers` must be in 0..256. Received: {workers}")
+    tokenizer = _tokenizer_as_trained(name, folder, hearing or {})
     output = output or Path(folder.resolve().name + ".dataset")
     check_folder(output.parent)
-    settings = Settings(TOKENIZERS[name]().spec(), **settings)
+    codec = getattr(tokenizer, "codec", None)
+    settings = Settings(tokenizer.spec(), codec=codec, **settings)
     began = time.monotonic()
     try:
         with progress_bar("Reading", quiet=as_json) as on_progress:

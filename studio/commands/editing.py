@@ -29,6 +29,8 @@ def carry_on(*, file, model, wish, outputs, engine, soundfont, as_json):
             wish=wish,
             outputs=outputs,
             as_json=as_json,
+            engine=engine,
+            soundfont=soundfont,
         )
         return
     if wish.pop("label", None) is not None:

@@ -9,7 +9,7 @@ from math import isfinite
 from pathlib import Path
 
 from studio import BEGAN
-from studio.commands.sounding import compose_sound
+from studio.commands.sounding import check_no_player, compose_sound
 from studio.commands.telling import command_line, tell_files
 from studio.errors import WrongUsage
 from studio.outputs import (
@@ -39,10 +39,7 @@ def compose(*, model, wish, outputs, engine, soundfont, as_json, count=1, rank=F
     from studio.wish import check_wish, wish_of
 
     if is_of_sounds(bundle := open_model(model)):
-        if engine != "auto" or soundfont:
-            raise WrongUsage(
-                f"--engine and --soundfont mean nothing to {model}, a model of sounds."
-            )
+        check_no_player(engine, soundfont, model, "a model of sounds")
         compose_sound(
             bundle,
             model=model,

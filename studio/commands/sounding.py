@@ -81,7 +81,9 @@ def compose_sound(bundle, *, model, wish, outputs, as_json, count=1, rank=False)
     print(f"In {spent:.1f} s.")
 
 
-def continue_sound(file, *, model, wish, outputs, as_json):
+def continue_sound(
+    file, *, model, wish, outputs, as_json, engine="auto", soundfont=None
+):
     """`etude continue FILE.wav`: what is given stays, sample for sample."""
     from data_pipelines.sound_picture import write_sound_picture
     from data_pipelines.tokenizers import tokenizer_from_spec
@@ -95,6 +97,7 @@ def continue_sound(file, *, model, wish, outputs, as_json):
     )
     from studio.sounds import continue_sound as continue_one
 
+    check_no_player(engine, soundfont, str(file), "a file of sound")
     reading = open_sound(file)
     waveform = reading.contents[0]
     bundle = open_model(model)
@@ -150,6 +153,12 @@ def continue_sound(file, *, model, wish, outputs, as_json):
         f"{time.monotonic() - BEGAN:.1f} s (model {name}, seed {asked['seed']})."
     )
     _tell(row["files"], row["command"], row["diagnosis"])
+
+
+def check_no_player(engine, soundfont, name, kind):
+    """Raise WrongUsage if a player of scores is asked to play what is sound already."""
+    if engine != "auto" or soundfont:
+        raise WrongUsage(f"--engine and --soundfont mean nothing to {name}, {kind}.")
 
 
 def open_sound(file):
