@@ -16,6 +16,8 @@ from audio_models.nnlm import NNLM
 from audio_models.recurrent import LSTM
 from audio_models.rnn import RNN
 from audio_models.separation import SEPARATORS
+from audio_models.seq2seq import TRANSLATORS  # noqa: F401  (read one row, write another)
+from audio_models.state_space import StateSpace
 from audio_models.transformer import Transformer
 from audio_models.voices import VoiceLSTM
 
@@ -29,6 +31,7 @@ MODELS = {
     "anticipation": AnticipationLSTM,
     "frames": Frames,
     "dilated": Dilated,
+    "state-space": StateSpace,
 }
 FILLERS = {"bilstm": BiLSTM}  # read from both sides: these fill gaps, but cannot go on
 COUNTED = {"ngram": CountedNGram}  # played as the networks are, but not trained

@@ -98,6 +98,11 @@ PRESETS = {
         "small": {"hidden_dim": 72, "num_layers": 20, "skip_dim": 216},
         "base": {"hidden_dim": 136, "num_layers": 30, "skip_dim": 464},
     },
+    "state-space": {
+        "tiny": {"hidden_dim": 64, "num_layers": 2, "skip_dim": 96},
+        "small": {"hidden_dim": 168, "num_layers": 4, "skip_dim": 256},
+        "base": {"hidden_dim": 336, "num_layers": 6, "skip_dim": 384},
+    },
 }
 DROPOUT = {"tiny": 0.0, "small": 0.1, "base": 0.2}
 

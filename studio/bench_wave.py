@@ -23,6 +23,7 @@ from audio_models import numpy_ops
 from audio_models.autoregression import fit_autoregression
 from audio_models.frames import Frames
 from audio_models.ngram import NGram
+from audio_models.state_space import StateSpace
 from data_pipelines.audio import mu_law_decode, mu_law_encode, read_waveform
 from studio.bench_data import shared_data
 from studio.errors import NothingUsable
@@ -43,20 +44,17 @@ class Recipe:
     """How Q7 is learnt: its network, windows a batch and samples a window, and when."""
 
     architecture: object = field(
-        default_factory=lambda: Frames(
+        default_factory=lambda: StateSpace(
             vocab_size=FIRST_SAMPLE + 256,
             first_class=FIRST_CLASS,
             num_classes=DIGITS,
-            embedding_dim=8,
-            hidden_dim=192,
-            frame=16,
-            window=16,
-            sample_dim=128,
+            hidden_dim=128,
+            num_layers=3,
         )
     )
     batch_size: int = 8
     window: int = 512
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     told: float = 0.5  # share of windows that are told their digit
 
 

@@ -172,6 +172,19 @@ RECIPES = {
         },
         about="sound in the codes of the shipped codec, Transformer: the quickest to play",
     ),
+    "wave-ssm": Recipe(
+        tokenizer="wave",
+        model="state-space",
+        sizes={"hidden_dim": 96, "num_layers": 2, "skip_dim": 128},
+        plan={
+            "batch_size": 8,
+            "window": 2048,
+            "learning_rate": 4e-3,
+            "max_shift": 0,
+        },
+        settings={"sample_rate": 16_000, "trim": 50.0, "loudness": -3.0},
+        about="sound, damped resonators (state space): learns most in few minutes",
+    ),
     "drums": Recipe(
         tokenizer="remi",
         model="lstm",

@@ -40,7 +40,7 @@ from studio.recipes import RECIPES
 from studio.sounds import SoundWish, compose_sound
 from studio.wish import Wish
 
-SOUND_MODELS = ("frames", "dilated")
+SOUND_MODELS = ("frames", "dilated", "state-space")
 PRECISIONS = ("float32", "bfloat16")
 MOST_SAMPLES = 12  # classes, in the sample of a bundle
 RUN, CHECKPOINT = "run.json", "checkpoint"

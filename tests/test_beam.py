@@ -41,6 +41,7 @@ SMALL = {
     "anticipation": {**VOICES, "num_voices": 2, "ahead_dim": 4, "lookback": True},
     "frames": {"hidden_dim": 6, "frame": 2, "window": 3, "sample_dim": 6},
     "dilated": {"hidden_dim": 4, "num_layers": 3, "cycle": 2, "skip_dim": 6},
+    "state-space": {"hidden_dim": 6, "num_layers": 2, "window": 3, "skip_dim": 8},
 }
 AXES = {
     "lstm": [1, 1],
@@ -52,6 +53,7 @@ AXES = {
     "anticipation": [1, 1, 0, 0, 0, 0, 0, None, 0, 0, 0],
     "frames": [1, 1, 0, 0, 0, None],
     "dilated": [0, 0, None],
+    "state-space": [1, 1, 0, 0, None],
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 

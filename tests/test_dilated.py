@@ -2,25 +2,23 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from keras import ops
-from test_frames import CLASS, drawn_weights, piece, whole
+from test_sample_networks import (
+    BOS,
+    CLASS,
+    EVERY,
+    AnySamples,
+    PlainPlayer,
+    drawn_weights,
+    piece,
+    whole,
+)
 
-from audio_models import numpy_ops
+from audio_models.decode_dilated import DilatedDecoder
 from audio_models.dilated import Dilated
-from audio_models.network import Network
+from audio_models.player import generate
+from audio_models.request import Request
 
-SIZES = {
-    "embedding_dim": 3,
-    "hidden_dim": 4,
-    "num_layers": 5,
-    "cycle": 3,
-    "skip_dim": 6,
-}
-PLAIN = Dilated(260, **SIZES)
-CLASSES = Dilated(263, num_classes=3, **SIZES)
-EVERY = {"plain": PLAIN, "classes": CLASSES}
-every = pytest.mark.parametrize("architecture", EVERY.values(), ids=EVERY.keys())
+PLAIN, CLASSES = EVERY["dilated"], EVERY["dilated, classes"]
 
 
 def test_the_receptive_field_is_one_and_the_sum_of_the_distances():
@@ -61,48 +59,6 @@ def test_one_layer_is_the_formula_of_the_paper():
         np.testing.assert_allclose(whole(one, ids)[0, t], expected, atol=1e-4)
 
 
-@every
-def test_any_split_of_a_piece_gives_the_logits_of_the_whole(architecture):
-    weights = drawn_weights(architecture)
-    ids = piece(architecture, 2, 20)
-    expected = whole(architecture, ids, weights)
-    for cut in range(1, ids.shape[1], 3):
-        state, parts = architecture.start(numpy_ops, 2), []
-        for part in (ids[:, :cut], ids[:, cut:]):
-            logits, state = architecture.forward(numpy_ops, weights, part, state)
-            parts.append(logits)
-        np.testing.assert_allclose(np.concatenate(parts, 1), expected, atol=1e-4)
-
-
-def test_training_compiles_for_a_length_that_is_told_only_when_it_runs():
-    network = Network(CLASSES)
-    network.load_named_weights(drawn_weights(CLASSES))
-    spec = tf.TensorSpec((2, None), "int32")
-    call = tf.function(
-        lambda ids: network(ids, training=True),
-        jit_compile=True,
-        autograph=False,
-        input_signature=[spec],
-    )
-    for length in (9, 14):
-        ids = piece(CLASSES, 2, length)
-        np.testing.assert_allclose(call(ids), whole(CLASSES, ids), atol=1e-4)
-
-
-def test_compiled_steps_and_call_equal_the_plain_arithmetic():
-    architecture = CLASSES
-    network = Network(architecture)
-    network.load_named_weights(drawn_weights(architecture))
-    ids = piece(architecture, 2, 14)
-    expected = whole(architecture, ids)
-    np.testing.assert_allclose(ops.convert_to_numpy(network(ids)), expected, atol=1e-4)
-    step = tf.function(network.step, jit_compile=True)
-    state = network.start(2)
-    for t in range(ids.shape[1]):
-        logits, state = step(ops.convert_to_tensor(ids[:, t]), state)
-        np.testing.assert_allclose(logits, expected[:, t], atol=1e-4)
-
-
 def test_a_class_is_heard_long_after_its_token_is_out_of_sight():
     ids = np.repeat(piece(CLASSES, 1, 40), 2, axis=0)
     ids[:, 1] = CLASS, CLASS + 2
@@ -119,5 +75,14 @@ def test_sizes_that_cannot_be_are_refused_in_a_sentence():
         Dilated(260, cycle=13)
     with pytest.raises(ValueError, match="would not fit in memory"):
         Dilated(260, num_layers=64, cycle=12, hidden_dim=4096)
-    with pytest.raises(ValueError, match=r"vocabulary of 8\. Received: 9"):
-        Dilated(8, num_classes=5)
+
+
+def test_a_class_that_is_still_to_be_drawn_is_drawn_and_heard():
+    weights = drawn_weights(CLASSES)
+    grammar = AnySamples(CLASSES, may_end=False)
+    grammar.allowed[0, CLASS : CLASS + 3] = True
+    for seed in range(4):
+        asked = Request([[BOS]], 40, grammar, seed=seed)
+        expected = generate(PlainPlayer(CLASSES, weights), asked)
+        made = DilatedDecoder(CLASSES, weights).write(asked)
+        np.testing.assert_array_equal(made.ids, expected.ids)

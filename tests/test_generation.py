@@ -44,6 +44,7 @@ SIZES = {
     "anticipation": {**VOICES, "num_voices": 2, "ahead_dim": 8},
     "frames": {"embedding_dim": 8, "hidden_dim": 16, "frame": 4, "sample_dim": 16},
     "dilated": {"hidden_dim": 8, "num_layers": 4, "cycle": 2, "skip_dim": 16},
+    "state-space": {"hidden_dim": 8, "num_layers": 2, "window": 3, "skip_dim": 16},
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 

@@ -58,6 +58,14 @@ SMALL = {
         "cycle": 3,
         "skip_dim": 32,
     },
+    "state-space": {
+        "num_classes": 3,
+        "embedding_dim": 8,
+        "hidden_dim": 16,
+        "num_layers": 2,
+        "window": 3,
+        "skip_dim": 32,
+    },
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 

@@ -22,9 +22,11 @@ def untrained(classes=(), bits=8, model="frames", seed=0):
     """A bundle of sounds that has learnt nothing."""
     tokenizer = WaveTokenizer(RATE, bits=bits, classes=classes)
     sizes = {"num_classes": len(classes), "hidden_dim": 8}
-    sizes |= {"frames": {"sample_dim": 8, "frame": 4, "window": 4}}.get(
-        model, {"num_layers": 3, "cycle": 3, "skip_dim": 8}
-    )
+    sizes |= {
+        "frames": {"sample_dim": 8, "frame": 4, "window": 4},
+        "dilated": {"num_layers": 3, "cycle": 3, "skip_dim": 8},
+        "state-space": {"num_layers": 2, "window": 4, "skip_dim": 8},
+    }[model]
     architecture = MODELS[model](vocab_size=tokenizer.vocab_size, **sizes)
     weights = {
         name: first_values(weight, [seed, number])
@@ -40,7 +42,7 @@ def untrained(classes=(), bits=8, model="frames", seed=0):
     return Bundle(architecture, weights, tokenizer.spec(), facts, "card", sample)
 
 
-@pytest.mark.parametrize("model", ["frames", "dilated"])
+@pytest.mark.parametrize("model", ["frames", "dilated", "state-space"])
 @pytest.mark.parametrize("bits", [8, 16])
 def test_so_many_seconds_are_so_many_samples(model, bits):
     bundle = untrained(model=model, bits=bits)
