@@ -49,8 +49,10 @@ rock = [drum_piece(STYLES[0], np.random.default_rng([7, n])) for n in range(24)]
 NAMES = {36: "kick", 38: "snare", 41: "low tom", 42: "hat", 46: "open hat",
          47: "mid tom", 49: "crash", 50: "high tom", 51: "ride"}  # fmt: skip
 DRUMS = sorted(set(np.concatenate([one.notes["pitch"] for one in rock]).tolist()))
+hear(rock[0], title="A rock beat")
 
 
+# %%
 def grid_of(score):
     """The hits of a drum score: bool array (T, K), a row a sixteenth."""
     step = score.notes["start"] * 4 // score.ticks_per_quarter
@@ -59,7 +61,8 @@ def grid_of(score):
     return hits
 
 
-hear(rock[0], title="A rock beat")
+picture = grid_of(rock[0])[:32].T
+heat(picture, x="step", y_ticks=[NAMES[k] for k in DRUMS], title="Its first two bars")
 
 # %% [markdown]
 # **Before you run:** a bar has 16 sixteenths. If 22 drums are struck in it, how many
@@ -241,7 +244,7 @@ check(one_hot)
 # %%
 heat(
     one_hot(ids[14:54], tokenizer.vocab_size)[:, 70:145].T,
-    x="t, from 14", y="token id, from 70", title="Forty tokens, one-hot",
+    x="t, from 14", y="token id, from 70", title="Forty tokens, one-hot: the last row says hold",
 )  # fmt: skip
 
 # %% [markdown]
@@ -301,12 +304,11 @@ def inputs_and_targets(ids, length):
         length: int, T, of each row. Rows follow each other without gap or overlap.
 
     Returns:
-        (x, y), int arrays (M, T): as many rows as have all their targets. Tokens that
-        fill no row are left out at the end.
+        (x, y), int arrays (M, T): as many rows as have all their targets; what is left
+        at the end of the tokens is left out.
 
     Example: of ids 0..6 and length 3, x is [[0, 1, 2], [3, 4, 5]] and y is
     [[1, 2, 3], [4, 5, 6]]. Of ids 0..5, only the first row is left.
-
     Hint: the last token can be a target, and never an input.
     """
     # BEGIN SOLUTION
@@ -450,28 +452,22 @@ def merge_pair(tokens, pair, new):
     """Write a pair of neighbours as one new token, wherever it stands.
 
     Args:
-        tokens: list of int.
-        pair: (int, int), in this order.
+        tokens: list of int, read from left to right; it stays as it is.
+        pair: (int, int), in this order. A token belongs to one pair only.
         new: int, the token that takes the place of both.
 
-    Returns:
-        list of int, a new one: `tokens` stays as it is. It is read from left to right,
-        and a token belongs to one pair only.
+    Returns: a new list of int.
 
     Example: merge_pair([5, 6, 5, 5, 6], (5, 6), 9) is [9, 5, 9]; of [7, 7, 7] and
     (7, 7), the first two are merged: [9, 7].
-
     Hint: a `while` over a place that moves on by one, or by two after a merge.
     """
     # BEGIN SOLUTION
     merged, at = [], 0
     while at < len(tokens):
-        if tuple(tokens[at : at + 2]) == tuple(pair):
-            merged.append(new)
-            at += 2
-        else:
-            merged.append(tokens[at])
-            at += 1
+        is_pair = tuple(tokens[at : at + 2]) == tuple(pair)
+        merged.append(new if is_pair else tokens[at])
+        at += 2 if is_pair else 1
     return merged
     # END SOLUTION
 
@@ -660,10 +656,22 @@ finding(
     go_on > 1.2 * stay,
 )
 
+# %%
+moves = [np.diff(p) for p in steps]
+pairs = np.concatenate([np.stack([m[:-1], m[1:]], axis=1) for m in moves])  # (N, 2)
+pairs = pairs[(pairs != 0).all(axis=1)]  # no repeated notes
+turns = (pairs > 0).sum(axis=1) == 1  # up and then down, or down and then up
+leaps = np.abs(pairs[:, 0]) >= 5  # a fourth or more
+finding(
+    f"a tune turns back after {turns.mean():.0%} of its moves, "
+    f"and after {turns[leaps].mean():.0%} of its leaps",
+    turns.mean() < 0.45 and turns[leaps].mean() > 0.6,
+)
+
 # %% [markdown]
-# A tune turns back more often than it goes on: a leap is mostly followed by a step the
-# other way. History matters here too, and the rule is not a ball's. Rather than write down
-# the rule, we will let networks find it.
+# A tune mostly keeps its direction, but not its speed, and after a leap it turns back two
+# times in three. History matters here too, and the rule is not a ball's. Rather than write
+# down such rules, we will let networks find them.
 #
 # ## 6 · Sound is a sequence of numbers
 #
@@ -986,7 +994,7 @@ hear(together, title="The air, over the beat that was drawn token by token")
 # - $y^{\langle t \rangle} = x^{\langle t+1 \rangle}$: music carries its own answers.
 # - Entropy is the floor under every model's NLL. Memory of a coin only learns chance.
 # - Compare alphabets by nats a note, not a token.
-# - A ball goes on and a tune turns back; both are guessed better with their history.
+# - A ball goes on as before, a tune turns back after a leap: history tells what is next.
 # - Slices under Hann windows add up to the sound again; a spectrum shows its pitch.
 # - A neuron is a dot product, a bias and an activation. A window of neurons grows with its
 #   memory; a recurrent network does not. That is lab 1.

@@ -13,6 +13,8 @@ def rnn_step(answer, rng):
     """A step of the cell: tanh of what the input says, the state says, and the bias."""
     x, h, w_x, w_h, b = _cell(rng, 3, 4, 5)
     kept = [part.copy() for part in (x, h, w_x, w_h, b)]
+    answer(x, h, w_x, w_h, b)
+    _untouched((x, h, w_x, w_h, b), kept, "x, h, w_x, w_h, b")
     close(
         answer(x, np.zeros_like(h), w_x, w_h, 0 * b),
         np.tanh(x @ w_x),
@@ -33,7 +35,6 @@ def rnn_step(answer, rng):
         np.tanh(x @ w_x + h @ w_h + b),
         "the new state (3, 5)",
     )
-    _untouched((x, h, w_x, w_h, b), kept, "x, h, w_x, w_h, b")
 
 
 @exercise(
@@ -72,14 +73,14 @@ def rnn_layer(answer, rng):
             h = np.tanh(xs[:, t] @ w_x + h @ w_h + b)
             wanted[:, t] = h
         got = answer(xs, w_x, w_h, b)
-        close(got, wanted, f"the states of {batch} items of {steps} steps")
+        close(got, wanted, f"of {batch} items of {steps} steps, the state")
         expect(np.array_equal(xs, kept), "xs itself was changed.")
     later = xs.copy()
     later[:, -1] += 1
     close(
         np.asarray(answer(later, w_x, w_h, b))[:, :-1],
         wanted[:, :-1],
-        "the states before a step, after that step was changed,",
+        "after the last input was changed, the state before it",
     )
 
 
@@ -95,7 +96,7 @@ def last_states(answer, rng):
     close(
         answer(hs, lengths),
         np.stack([hs[b, n - 1] for b, n in enumerate(lengths)]),
-        f"the last states where the lengths are {lengths.tolist()}",
+        f"where the lengths are {lengths.tolist()}, the last state",
     )
 
 
@@ -257,8 +258,8 @@ def parameter_count(answer, rng):
             got = answer(gates, inputs, hidden)
             expect(
                 np.ndim(got) == 0 and int(got) == gates * block,
-                f"{gates} blocks, {inputs} inputs and {hidden} units have "
-                f"{gates * block} weights; {got} came.",
+                f"of gates={gates}, inputs={inputs}, hidden={hidden} it should be "
+                f"{gates * block}; {got} came.",
             )
 
 
