@@ -19,6 +19,12 @@ START_SECONDS = 300  # for a kernel
 OFFLINE = """import sys
 from labs.graded import deny_network
 sys.addaudithook(deny_network)"""  # goes before a notebook's own cells
+ALONE = (  # Jupyter is for this machine, and asks nobody for news, updates, extensions
+    "--ip=127.0.0.1",
+    "--LabApp.news_url=None",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    "--LabApp.extension_manager=readonly",
+)
 NEEDED = "The labs open in Jupyter, which is not installed here: make course."
 
 
@@ -182,7 +188,7 @@ def _jupyter(path, browser):
         arguments.append("--allow-root")  # in a container
     here = str(Path(__file__).resolve().parent.parent)
     search = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", "jupyterlab", str(path), "--ip=127.0.0.1"]
+    command = [sys.executable, "-m", "jupyterlab", str(path), *ALONE]
     try:
         return subprocess.call(
             [*command, *arguments], env={**os.environ, "PYTHONPATH": search}

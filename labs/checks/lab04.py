@@ -198,7 +198,8 @@ def write_greedily(answer, rng):
             f"PAD, BOS and UNK (0, 1, 3) are never written. Received: {got}",
         )
         expect(
-            EOS not in got, f"EOS (2) ends the row, and is no part of it. Received: {got}"
+            EOS not in got,
+            f"EOS (2) ends the row, and is no part of it. Received: {got}",
         )
         expect(
             got == wanted,
@@ -251,7 +252,9 @@ def additive_attention(answer, rng):
     expect((kept == h).all(), "The h that was handed in was changed.")
     loud, context = answer(s, h, w, u, 4000 * v, is_real)
     best = np.where(is_real, scores, -np.inf).argmax()
-    close(loud, np.eye(7)[best], "with scores in the thousands, the share of each place")
+    close(
+        loud, np.eye(7)[best], "with scores in the thousands, the share of each place"
+    )
     close(context, h[best], "with scores in the thousands, the context")
 
 
