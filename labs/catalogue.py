@@ -58,7 +58,7 @@ LABS = (
         "recurrence",
         "Recurrence",
         90,
-        "a bar line that only an LSTM remembers",
+        "a key named in the first bar, and who knows it a hundred notes later",
     ),
     Lab(
         2,

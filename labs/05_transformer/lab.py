@@ -106,7 +106,7 @@ heat(
     x_ticks=names,
     y_ticks=names,
     numbers=True,
-    title="3/8, 1/8, 1/8, 3/8",
+    title="Four notes ask each other",
 )
 
 # %% [markdown]
@@ -259,6 +259,8 @@ for heads in (1, 2, 4, 8):
     out = np.array(theirs(notes[None], notes[None]))[0]
     apart.append(np.abs(out - multi_head(notes, matrices, heads)).max())
     sizes[heads] = theirs.count_params()
+
+# %%
 finding(
     f"your layer is at most {max(apart):.0e} from Keras's, whatever the heads",
     max(apart) < 1e-5,
@@ -287,7 +289,7 @@ def last_changes(layers, knows_places):
     sizes = {"hidden_dim": 16, "num_heads": 2, "context_length": 16}
     network = Transformer(12, num_layers=layers, positions="learned", **sizes)
     rng = np.random.default_rng(1)
-    named = {name: rng.normal(0, 0.5, w.shape) for name, w in network.weights().items()}
+    named = {name: rng.normal(0, 1, w.shape) for name, w in network.weights().items()}
     named["position"] *= knows_places
     row = rng.integers(0, 12, 10)
     mixed = np.r_[rng.permutation(row[:-1]), row[-1]]
@@ -304,12 +306,12 @@ finding(
     blind < 1e-9 and seeing > 0.1,
     covers=("e09",),
 )
-print(f"Two layers without places: {deep:.2f}.")
+finding(f"two layers without places do notice: {deep:.1f}", deep > 0.01)
 
 # %% [markdown]
-# **Question.** Two layers are told no places either, and yet they notice. How? (In the
-# first, each place sees only what came before *it*: that differs after a shuffle, and the
-# second layer reads it. The mask lets a little order in.)
+# **Question.** Two layers are told no places either. How do they notice? (In the first,
+# each place sees only what came before *it*: that differs after a shuffle, and the second
+# layer reads it. The mask lets a little order in.)
 #
 # The remedy of 2017: add to each note's vector a vector of its place, waves of many
 # speeds. With them the distance of two places is a rotation, which a matrix can learn.
@@ -437,6 +439,15 @@ norms = {
     "norm alone": gradient_norms(replaced, loud),
     "neither": gradient_norms(replaced, tf.identity),
 }
+curves(
+    norms,
+    x="block, from the input",
+    y="norm of the gradient",
+    log_y=True,
+    title="Eight blocks deep",
+)
+
+# %%
 first = {name: row[0] for name, row in norms.items()}
 finding(
     "at block 0 the gradient is "
@@ -446,18 +457,12 @@ finding(
     and first["sum alone"] > 100 * first["both"],
     covers=("e12",),
 )
-curves(
-    norms,
-    x="block, from the input",
-    y="norm of the gradient",
-    log_y=True,
-    title="Eight blocks deep",
-)
 
 # %% [markdown]
 # Neither: it vanishes. The sum alone: it explodes, since each block adds to the loudness.
-# The norm alone holds it, but each block must pass on all that later ones need. Both: it
-# is steady, and x goes by unchanged where a block has nothing to say.
+# The norm alone keeps it level, if small; but each block must hand on all that later
+# ones need. Both: it stays within a factor of ten, and x goes by unchanged where a block
+# has nothing to say.
 #
 # ## 7. A head that finds the motif again
 #
@@ -708,6 +713,7 @@ def keeping(layer):
     return gather
 
 
+# %%
 gathers = [keeping(0), keeping(1)]
 stepped = [
     my_network(weights, row[t : t + 1], place[t : t + 1], gathers) for t in place
@@ -723,7 +729,7 @@ finding(
 # Now the time it takes, with the kit's own arithmetic and a row of 128 notes: read at
 # once, as in training; written note by note with the cache; written with everything
 # worked out anew each time. An LSTM of the same width stands beside them: it steps either
-# way. **Predict:** the three, in order, and how far apart?
+# way. **Predict:** which of the four is the slowest, and by how much?
 
 # %%
 import time
@@ -850,6 +856,7 @@ finding(
     and copied.notes < len(new),
     covers=("f04",),
 )
+# %%
 columns(in_key, y="share of notes in B minor", title=key_in_words(finished.score))
 
 # %% [markdown]

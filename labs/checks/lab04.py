@@ -258,45 +258,43 @@ def additive_attention(answer, rng):
     close(context, h[best], "with scores in the thousands, the context")
 
 
+def _kept_lines(worth, notes, width, most, keeps_ended=True):
+    """The lines of a beam, best first: the reference, without a state."""
+    lines = [[]]
+    for _ in range(most):
+        is_open = [line for line in lines if EOS not in line]
+        grown = [[*line, token] for line in is_open for token in (EOS, *notes)]
+        if keeps_ended:
+            grown += [line for line in lines if EOS in line]
+        lines = sorted(grown, key=worth, reverse=True)[:width] or lines
+    return lines
+
+
 @exercise(
     hint="Grow every open line by every token, add log p, and keep the `width` best.",
     points=2,
 )
 def beam_search(answer, rng):
     """Of all lines grown by one token the best few are kept; the best one is given."""
-    table = rng.normal(size=(8, 7, 7)) * 1.5
-    table[:, :, [PAD, BOS, UNK]] = -np.inf
-    table[:2, :, EOS] -= 2
-    table -= np.log(np.exp(table).sum(-1, keepdims=True))
+    most, notes = 4, (4, 5, 6)
+    while True:  # until it matters how wide a beam is, and that ended lines stay
+        table = rng.normal(size=(8, 7, 7)) * 2
+        table[:, :, [PAD, BOS, UNK]] = -np.inf
+        table -= np.log(np.exp(table).sum(-1, keepdims=True))
+
+        def worth(tokens, table=table):
+            pairs = itertools.pairwise([BOS, *tokens])
+            return sum(table[place, a, b] for place, (a, b) in enumerate(pairs))
+
+        found = {n: _kept_lines(worth, notes, n, most)[0] for n in (1, 3, 200)}
+        forgetful = _kept_lines(worth, notes, 3, most, keeps_ended=False)[0]
+        if found[1] != found[3] != forgetful and len(found[3]) > 1:
+            break
 
     def step(token, state):
         return table[state, int(token)].copy(), state + 1
 
-    def worth(tokens):
-        line = [BOS, *tokens]
-        pairs = zip(line, line[1:], strict=False)
-        return sum(table[place, a, b] for place, (a, b) in enumerate(pairs))
-
-    most, notes = 4, (4, 5, 6)
-    every = [
-        line
-        for n in range(most + 1)
-        for head in itertools.product(notes, repeat=n)
-        for line in ([[*head, EOS]] if n < most else [list(head)])
-    ]
-    best = max(every, key=worth)
-    for width in (1, 2, 3, 200):
-        lines = [[]]
-        for _ in range(most):
-            grown = [
-                [*line, token]
-                for line in lines
-                if EOS not in line
-                for token in (EOS, *notes)
-            ]
-            ended = [line for line in lines if EOS in line]
-            lines = sorted(grown + ended, key=worth, reverse=True)[:width]
-        wanted = best if width == 200 else lines[0]
+    for width, wanted in found.items():
         plain = [token for token in wanted if token != EOS]
         got = answer(step, 0, width, most)
         expect(
@@ -309,8 +307,8 @@ def beam_search(answer, rng):
         expect(
             row == plain,
             f"A beam {what} finds {plain}, of log p {worth(wanted):.4f}. Received: "
-            f"{row} (without BOS and EOS, the best line alone)",
+            f"{row} (the best line alone, without BOS and EOS)",
         )
-        close(score, worth(wanted), f"log p of {plain}, that of its EOS added: it")
+        close(score, worth(wanted), f"log p of {plain}, with that of its EOS,")
     row, _ = answer(step, 0, 3, 1)
     expect(len(row) <= 1, f"With most=1 one token at most is written. Received: {row}")
