@@ -188,7 +188,9 @@ def _jupyter(path, browser):
         arguments.append("--allow-root")  # in a container
     here = str(Path(__file__).resolve().parent.parent)
     search = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", "jupyterlab", str(path), *ALONE]
+    place = [f"--ServerApp.root_dir={path.parent.resolve()}"]
+    place.append(f"--LabApp.default_url=/lab/tree/{path.name}")
+    command = [sys.executable, "-m", "jupyterlab", *ALONE, *place]
     try:
         return subprocess.call(
             [*command, *arguments], env={**os.environ, "PYTHONPATH": search}

@@ -814,14 +814,15 @@ hear(finished.score, title="Schubert's opening, finished")
 new = finished.score.notes[len(opening) :]
 roll(
     finished.score,
-    title=f"{len(opening)} notes by Schubert, {len(new)} by the model",
-    marks=range(len(opening), len(finished.score)),
+    title=f"{len(opening)} notes by Schubert; from the mark on, {len(new)} by the model",
+    marks=[len(opening)],
 )
 
 # %% [markdown]
 # Four questions to ask of anything that finishes another's work. Is what was given
 # untouched? Is it in the key? Does it end? And is it its own, or copied from what the
-# model read? We look for the longest run of intervals that stands in its training music.
+# model read? We look for its longest run of intervals that stands, in any key, in the
+# three collections that `folk` was taught from.
 
 # %%
 from dataclasses import replace

@@ -10,7 +10,7 @@ PAD, BOS, EOS, UNK = 0, 1, 2, 3
 def mean_told(read, told):
     """The mean of what was told, rounded."""
     return {
-        int(t): int(round(float(told[read == t].mean()))) for t in np.unique(read)
+        int(t): round(float(told[read == t].mean())) for t in np.unique(read)
     }
 
 
