@@ -111,12 +111,21 @@ def _definitions(tree):
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield _with_decorators(node)
-        elif isinstance(node, ast.Import | ast.ImportFrom) or (
-            isinstance(node, ast.Assign | ast.AnnAssign)
-            and node.value is not None
-            and not _works(node.value)
-        ):
+        elif isinstance(node, ast.Import | ast.ImportFrom) or _is_constant(node):
             yield node
+
+
+def _is_constant(node):
+    """Whether a statement gives names to what is only reckoned."""
+    if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+        return False
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    named = all(
+        isinstance(part, ast.Name | ast.Tuple | ast.Store)
+        for target in targets
+        for part in ast.walk(target)
+    )
+    return named and not _works(node.value)
 
 
 def _is_needed(node, used):

@@ -6,10 +6,15 @@
 Both without outputs; same source, same bytes.
 """
 
+import json
 import re
 import sys
 
-from labs.catalogue import LABS
+from labs.catalogue import LABS, ROOM
+from labs.exercises import exercises_of
+
+GUIDE = ROOM / "README.md"
+OPENING, CLOSING = "<!-- labs -->", "<!-- /labs -->"
 
 BEGIN, END = "# BEGIN SOLUTION", "# END SOLUTION"
 _SOLUTION = re.compile(rf"^([ \t]*){BEGIN}\n.*?^[ \t]*{END}\n?", re.M | re.S)
@@ -61,8 +66,43 @@ def notebooks(lab):
     }
 
 
+def guide(text, record):
+    """The guide to the course with its table of labs made anew.
+
+    Args:
+        text: str, what `GUIDE` holds.
+        record: list of dict, the rows of assets/benchmarks.json.
+    """
+    took = {row["id"]: row["value"] for row in record}
+    lines = [
+        "| lab | minutes | exercises | you will hear | computes |",
+        "|" + "---|" * 5,
+    ]
+    for lab in LABS:
+        seconds = took.get(f"lab {lab.number:02d} {lab.name}, computing")
+        computes = "not measured yet" if seconds is None else f"{seconds:.0f} s"
+        count = len(exercises_of(lab.number))
+        lines.append(
+            f"| {lab.number} [{lab.title}]({lab.slug}/{lab.student.name}) | {lab.minutes} "
+            f"| {count} | {lab.heard} | {computes} |"
+        )
+    before, _, rest = text.partition(OPENING)
+    return (
+        before
+        + OPENING
+        + "\n"
+        + "\n".join(lines)
+        + "\n"
+        + CLOSING
+        + rest.partition(CLOSING)[2]
+    )
+
+
 def main():
     from labs.coverage import write_coverage
+
+    record = json.loads((ROOM.parent / "assets" / "benchmarks.json").read_text())
+    GUIDE.write_text(guide(GUIDE.read_text(encoding="utf-8"), record), encoding="utf-8")
 
     for lab in LABS:
         if not lab.source.exists():

@@ -176,7 +176,8 @@ def bench(
     name: Annotated[
         str,
         typer.Argument(
-            help="Speed: start, ingest, feed, growth, train, decode, wave. Quality: models, "
+            help="Speed: start, ingest, feed, growth, train, decode, wave, "
+            "labs. Quality: models, "
             "fill, jsb-notes, geron, jsb-frames, nottingham-frames, seed-charrnn, "
             "shakespeare, digits, tones, separate, codec."
         ),

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from labs.answers import read_answers
-from labs.build import notebooks, solution_source, student_source
-from labs.catalogue import LABS
+from labs.build import GUIDE, guide, notebooks, solution_source, student_source
+from labs.catalogue import LABS, ROOM
 from labs.coverage import TABLE, coverage_table
 from labs.exercises import exercises_of, judge
 from labs.graded import define
@@ -143,6 +143,14 @@ def test_a_solution_becomes_a_stub_at_its_own_indentation():
 
 def test_the_table_of_coverage_is_the_one_that_the_markers_give():
     assert TABLE.read_text(encoding="utf-8") == coverage_table(), "make labs"
+
+
+def test_the_guide_holds_the_table_that_the_labs_and_the_record_give():
+    record = json.loads((ROOM.parent / "assets" / "benchmarks.json").read_text())
+    text = GUIDE.read_text(encoding="utf-8")
+    assert guide(text, record) == text, "make labs"
+    for lab in LABS:
+        assert f"{lab.number} [{lab.title}]({lab.slug}/{lab.student.name})" in text
 
 
 @pytest.mark.slow

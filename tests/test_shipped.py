@@ -80,3 +80,27 @@ def test_the_first_sound_comes_within_ten_seconds_and_the_time_is_told(tmp_path)
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - began < 10
     assert re.search(r"in [0-9.]+ s \(model folk, seed 1\)", done.stdout), done.stdout
+
+
+@pytest.mark.covers("d18")
+def test_no_key_fits_a_tune_better_than_the_one_asked_for():
+    import numpy as np
+
+    from data_pipelines.measures import pitch_class_histogram
+    from studio.compose import Wish, compose
+    from studio.models import open_model
+    from studio.wish import SCALE
+
+    bundle = open_model("folk")
+    for name, tonic in (("A", 9), ("Eb", 3), ("D", 2)):
+        shares = np.zeros(12)
+        for seed in (1, 2):
+            score = compose(bundle, Wish(bars=8, seed=seed, key=name, takes=2)).score
+            heard = pitch_class_histogram(score)
+            shares += [
+                sum(heard[(key + step) % 12] for step in SCALE) for key in range(12)
+            ]
+        others = np.delete(shares, tonic)
+        # A neighbour shares all notes but one, and may do as well where that one is not.
+        assert shares[tonic] >= others.max(), (name, shares)
+        assert shares[tonic] > 1.3 * others.mean(), (name, shares)
