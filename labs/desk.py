@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from labs.catalogue import LABS, find_lab
+from labs.catalogue import LABS, ROOM, find_lab
 from labs.exercises import exercises_of, spoken
 from labs.grading import grade
 from studio.errors import MachineFailed, WrongUsage
@@ -21,6 +21,7 @@ from labs.graded import deny_network
 sys.addaudithook(deny_network)"""  # goes before a notebook's own cells
 ALONE = (  # Jupyter is for this machine, and asks nobody for news, updates, extensions
     "--ip=127.0.0.1",
+    f"--LabApp.app_settings_dir={ROOM / 'jupyter'}",
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",
