@@ -7,7 +7,9 @@ play comes from `figures` and `hearing`.
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no log of TensorFlow's in a cell
+# No log of TensorFlow's in a cell: what it prints of oneDNN no level silences.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
 def check(answer, *, seed=0):

@@ -120,6 +120,19 @@ def listen(
     engine: EngineName = "auto",
     soundfont: SoundFont = None,
     play: Annotated[bool, typer.Option("--play", help="Play it at once.")] = False,
+    column: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a table of any numbers (.csv): the column to hear, by its name or "
+            "number, each row a note."
+        ),
+    ] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            help="With --column: major (default), minor, pentatonic, chromatic."
+        ),
+    ] = None,
     json: Json = False,
 ):
     """Turn a score file into sound (by default out/NAME.wav)."""
@@ -127,6 +140,8 @@ def listen(
 
     making.listen(
         file=file,
+        column=column,
+        scale=scale,
         outputs=output,
         engine=engine,
         soundfont=soundfont,

@@ -37,6 +37,33 @@ def open_score(path):
     return corpus.pieces[0].score
 
 
+def open_numbers(path, column, scale="major"):
+    """A column of a table of any numbers, as a melody: a note a row.
+
+    Args:
+        path: str or Path of a .csv file.
+        column: str, a name in its header or a number from 1.
+        scale: str, one of `number_series.SCALES`.
+
+    Raises:
+        WrongUsage: if there is no such file, column or scale.
+        NothingUsable: if a row has no number, or it is no table.
+    """
+    from data_pipelines.guard import Refused
+    from data_pipelines.number_series import read_numbers
+
+    path = Path(path)
+    if not path.is_file():
+        raise WrongUsage(f"No such file: {path}")
+    try:
+        named = int(column) if column.isdecimal() else column
+        return read_numbers(path, column=named, scale=scale)
+    except Refused as refused:
+        raise NothingUsable(f"{path}: {refused.reason}: {refused.detail}.") from None
+    except ValueError as error:
+        raise WrongUsage(f"{path}: {error}") from None
+
+
 def play(path):
     """Play a sound file through the machine's own player, and wait for its end.
 

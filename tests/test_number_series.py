@@ -149,3 +149,28 @@ def test_settings_out_of_range_are_named(settings, sentence):
 def test_numbers_that_make_no_melody_are_refused(numbers):
     with pytest.raises(ValueError):
         sonified(numbers)
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        (["--column", "temp"], 0, '"notes": 3'),
+        (["--column", "2", "--scale", "minor"], 0, '"notes": 3'),
+        (["--column", "wind"], 2, "wind"),
+        (["--column", "temp", "--scale", "blues"], 2, "blues"),
+        (["--scale", "minor"], 2, "--column"),
+        (["--column", "word"], 3, "line 2"),
+    ],
+)
+def test_a_table_of_any_numbers_is_heard_from_the_command_line(
+    tmp_path, options, status, said
+):
+    from conftest import etude
+
+    table = tmp_path / "weather.csv"
+    table.write_text("day,temp,word\n1,230,a\n2,-5,b\n3,400,c\n")
+    done = etude(
+        "listen", table, *options, "-o", tmp_path / "o.mid", "--json", cwd=tmp_path
+    )
+    assert done.returncode == status, done.stderr
+    assert said in done.stdout + done.stderr

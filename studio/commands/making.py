@@ -218,14 +218,19 @@ def _write_takes(pages, name, bundle, takes, renderings, commands, is_ranked):
         write_whole(path, html.encode())
 
 
-def listen(*, file, outputs, engine, soundfont, play, as_json):
+def listen(*, file, outputs, engine, soundfont, play, as_json, column=None, scale=None):
     """`etude listen`."""
-    from studio.listen import open_score
+    from studio.listen import open_numbers, open_score
     from studio.listen import play as play_file
 
     sound = Sound(engine, soundfont)
     check_sound(sound)
-    score = open_score(file)
+    if column is None and scale is not None:
+        raise WrongUsage("--scale is for a table of numbers: name its --column too.")
+    if column is None:
+        score = open_score(file)
+    else:
+        score = open_numbers(file, column, scale or "major")
     if not outputs:
         outputs = [DEFAULT_FOLDER / (file.stem + ".wav")]
     paths = check_outputs(outputs)
