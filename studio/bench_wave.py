@@ -58,7 +58,7 @@ class Recipe:
     told: float = 0.5  # share of windows that are told their digit
 
 
-def digits(minutes=12.0, seed=SEED, recipe=None, watch=print):
+def digits(minutes=30.0, seed=SEED, recipe=None, watch=print):
     """Q7: one row for the record.
 
     Args:
@@ -342,7 +342,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["digits"]:
         print(
             digits(
-                float(given.get("minutes", 12)),
+                float(given.get("minutes", 30)),
                 int(given.get("seed", SEED)),
                 watch=lambda line: print(line, flush=True),
             )
