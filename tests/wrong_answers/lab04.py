@@ -193,6 +193,17 @@ def greedy_without_feeding_back(step, state, most):
     return greedy(lambda _, state: step(BOS, state), state, most)
 
 
+def greedy_in_place(step, state, most):
+    """The logits of `step` are changed, not a copy."""
+
+    def changing(token, state):
+        logits, state = step(token, state)
+        logits[[PAD, BOS, UNK]] = -np.inf
+        return logits, state
+
+    return greedy(changing, state, most)
+
+
 def shares_of(s, h, w, u, v, is_real):
     scores = np.where(is_real, np.tanh(s @ w + h @ u) @ v, -np.inf)
     weights = np.exp(scores - scores.max())
@@ -321,7 +332,7 @@ WRONG = {
     ],
     "write_greedily": [
         greedy_with_unk, greedy_from_eos, greedy_with_eos, greedy_past_the_end,
-        greedy_without_state, greedy_without_feeding_back,
+        greedy_without_state, greedy_without_feeding_back, greedy_in_place,
     ],
     "additive_attention": [
         attention_to_padding, zeroed_afterwards, score_zero_at_padding, without_tanh,
