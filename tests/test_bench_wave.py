@@ -84,6 +84,15 @@ def test_the_samples_before_each_stand_newest_first_and_zeros_before_the_beginni
     np.testing.assert_array_equal(before(np.array([5, 6, 7, 8]), 2), expected)
 
 
+@pytest.mark.covers("b03")
+@pytest.mark.parametrize("hertz", [200, 440, 1760])
+def test_two_samples_before_tell_a_sine(hertz):
+    # sin(wt) = 2 cos(w) sin(w(t - 1)) - sin(w(t - 2))
+    turn = 2 * np.pi * hertz / 8000
+    model = fit_autoregression([np.sin(turn * np.arange(8000))], 2)
+    np.testing.assert_allclose(model.coefficients, [2 * np.cos(turn), -1], atol=1e-3)
+
+
 def test_least_squares_finds_the_weights_of_a_sound_made_with_them():
     rng = np.random.default_rng(0)
     x = np.zeros(20_000)

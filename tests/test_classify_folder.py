@@ -211,6 +211,7 @@ def test_to_tell_loads_no_tensorflow_and_no_keras(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.covers("e14")
 @pytest.mark.parametrize("kind", ["vit", "bilstm"])
 def test_a_folder_becomes_a_classifier_that_tells_new_sounds(kind, tmp_path, capsys):
     folder = sounds(tmp_path / "all", {"low": 20, "middle": 20, "high": 20})

@@ -199,6 +199,7 @@ def quick_plan(**changes):
 
 
 @pytest.mark.slow
+@pytest.mark.covers("e15")
 def test_training_brings_sounds_nearer_keeps_codes_in_use_and_follows_its_seed():
     from audio_models.codec_training import train_codec
 

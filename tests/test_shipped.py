@@ -14,6 +14,7 @@ from studio.compose import Wish, compose
 from studio.models import is_of_sounds, open_model, shipped_models
 
 
+@pytest.mark.covers("a03")
 @pytest.mark.parametrize("name", shipped_models())
 def test_a_shipped_model_is_fifteen_percent_below_its_ngram_and_says_so(name):
     bundle = open_model(name)

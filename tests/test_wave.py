@@ -186,6 +186,14 @@ def test_samples_count_as_notes_and_have_no_pitch():
     assert len(TOKENIZER.pitches(ids)) == 0
 
 
+@pytest.mark.covers("a03")
+@pytest.mark.parametrize("hertz", [110, 440, 1760])
+def test_a_sine_of_full_scale_comes_back_thirty_db_above_what_is_lost(hertz):
+    loud = sine(hertz, amplitude=1.0)
+    heard = TOKENIZER.decode(TOKENIZER.encode(Waveform(loud, 8000))).samples
+    assert snr_db(heard, loud) >= 30
+
+
 def test_half_as_loud_is_half_the_amplitude_and_reserved_ids_stay():
     ids = TOKENIZER.encode(Waveform(sine(440), 8000))
     softer = TOKENIZER.augmented(ids, loudness=0.5)

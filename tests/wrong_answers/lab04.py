@@ -9,9 +9,7 @@ PAD, BOS, EOS, UNK = 0, 1, 2, 3
 
 def mean_told(read, told):
     """The mean of what was told, rounded."""
-    return {
-        int(t): round(float(told[read == t].mean())) for t in np.unique(read)
-    }
+    return {int(t): round(float(told[read == t].mean())) for t in np.unique(read)}
 
 
 def most_frequent_of_all(read, told):
@@ -147,7 +145,9 @@ def count_of_all(logits, told):
 
 def argmax_over_time(logits, told):
     """argmax over the steps, not over the tokens."""
-    return (logits.argmax(1)[:, : told.shape[1]] == told[:, :9])[told[:, :9] != PAD].mean()
+    return (logits.argmax(1)[:, : told.shape[1]] == told[:, :9])[
+        told[:, :9] != PAD
+    ].mean()
 
 
 def greedy(step, state, most, first=BOS, banned=(PAD, BOS, UNK), keep_end=False):
