@@ -42,7 +42,7 @@ def train(
             help="melody-lstm, melody-transformer, melody-anticipation, "
             "chorale-anticipation, chorale-voices, chorale-lstm, performance-lstm, "
             "remi-transformer or drums; melody-ngram and chorale-ngram count. Of "
-            "sounds: wave-lstm, wave-conv, codec-transformer."
+            "sounds: wave-lstm, wave-conv, wave-ssm, codec-transformer."
         ),
     ] = "melody-lstm",
     model: Annotated[

@@ -25,7 +25,7 @@ def test_the_readme_names_files_and_commands_that_exist():
     text = README.read_text()
     for link in re.findall(r"\]\(([^)#]+)\)", text):
         assert (ROOT / link).exists(), link
-    from studio.cli import COMMANDS
+    from studio.cli import COMMANDS, lab
 
-    known = {command.__name__.rstrip("_") for command in COMMANDS}
+    known = {command.__name__.rstrip("_") for command in COMMANDS} | {lab.info.name}
     assert set(re.findall(r"etude (\w+)", text)) <= known

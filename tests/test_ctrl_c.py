@@ -65,8 +65,21 @@ def test_one_that_comes_while_modules_load_leaves_no_traceback(tmp_path):
     assert done.stderr == "etude: interrupted\n"
 
 
-def test_once_loaded_ctrl_c_is_pythons_own_again():
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(signal.SIG_DFL, "default_int_handler"), (signal.SIG_IGN, "SIG_IGN")],
+)
+def test_once_loaded_ctrl_c_is_as_it_was_started(before, after):
+    code = f"import signal, studio.cli; print(signal.getsignal(2) is signal.{after})"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, before),
+    )
+    assert done.stdout == "True\n"
 
 
 @pytest.mark.skipif(

@@ -136,7 +136,7 @@ def test_the_same_seed_gives_the_same_weights():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["retrograde", "transposed"])
+@pytest.mark.parametrize("task", ["retrograde"])  # transposed as well: lab 4
 def test_a_recurrent_translator_learns_a_toy_and_looks_where_it_should(task):
     learnt = toy_trial(
         RECURRENT, task, range(5, 11), epochs=6, batch_size=64, learning_rate=5e-3
@@ -148,7 +148,7 @@ def test_a_recurrent_translator_learns_a_toy_and_looks_where_it_should(task):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["retrograde", "transposed"])
+@pytest.mark.parametrize("task", ["retrograde"])  # transposed as well: lab 4
 def test_a_transformer_learns_a_toy(task):
     learnt = toy_trial(
         ATTENTIVE, task, range(5, 11), epochs=8, batch_size=64, learning_rate=3e-3
