@@ -140,6 +140,7 @@ def run_notebook(source, target, *, cwd=None):
         timeout=RUN_SECONDS,
         startup_timeout=START_SECONDS,
         kernel_name="python3",
+        extra_arguments=["--log-level=ERROR"],  # its warning is of other machines
         resources={"metadata": {"path": str(cwd or Path(target).parent)}},
     )
     try:
