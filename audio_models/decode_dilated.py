@@ -6,66 +6,11 @@ called. All that does not wait for the layer below is done for all layers at onc
 
 import numpy as np
 
-from audio_models import numpy_ops
-from audio_models.decode_frames import BLOCK, _Draws
-from audio_models.frames import class_vectors, level_features
-from audio_models.request import EOS, IMPOSSIBLE, Generated
+from audio_models.frames import level_features
+from audio_models.one_row import LayerByLayer
 
 
-class OneRow:
-    """Writes a row sample by sample, with the ``step`` and ``read`` of a decoder."""
-
-    def can_write(self, request):
-        """Whether `write` knows all that is asked: one row, temperature, top-p."""
-        filters = request.filters
-        return (
-            len(request.prompts) == 1
-            and filters.top_k is None
-            and filters.min_p == 0
-            and filters.repetition == 1
-            and not filters.no_repeat_ngram
-            and all(table is None for table in request.tables.values())
-        )
-
-    def write(self, request):
-        """Carry out a request that `can_write`: what `player.generate` would give.
-
-        Returns:
-            `request.Generated`, with the same tokens.
-        """
-        state = self.architecture.start(numpy_ops, 1)
-        logits, state = self.read(request.prompts, state)
-        new, vocab_size = request.max_new_tokens, self.architecture.vocab_size
-        made = Generated(
-            np.zeros((1, new), dtype=np.int32),
-            np.zeros((1, new), dtype=np.float32),
-            np.full((1, new), IMPOSSIBLE, dtype=np.float32),
-        )
-        draws, done = _Draws(request), 0
-        while done < new and not draws.is_over:
-            # What the logits are worth is asked of some hundred at once.
-            block = np.empty((min(BLOCK, new - done), vocab_size), "float32")
-            states, t = np.empty(len(block), np.int32), 0
-            for t in range(len(block)):
-                if t + done:
-                    last = made.ids[:, done + t - 1]
-                    logits, state = self.step(last, state)
-                block[t] = logits[0]
-                states[t] = draws.state
-                made.ids[0, done + t] = draws.next(block[t], done + t)
-                if draws.is_over:
-                    break
-            told = slice(done, done + t + 1)
-            every = numpy_ops.log_softmax(block[: t + 1])
-            made.log_probability[0, told] = every[np.arange(t + 1), made.ids[0, told]]
-            may_end = request.grammar.allowed[states[: t + 1], EOS]
-            end = np.where(may_end, every[:, EOS], IMPOSSIBLE)
-            made.end_log_probability[0, told] = end
-            done += t + 1
-        return made
-
-
-class DilatedDecoder(OneRow):
+class DilatedDecoder(LayerByLayer):
     """The weights of a `dilated.Dilated`, packed once, and what steps with them.
 
     Against `Dilated.forward`: a layer's x and z meet one matrix, which gives x and gates
@@ -160,21 +105,3 @@ class DilatedDecoder(OneRow):
         logits = x @ w["head.kernel"]
         logits += w["head.bias"]
         return logits, (queues, opening, np.int32(read + 1))
-
-    def read(self, ids, state):
-        """Some tokens further: int (B, T) and a state -> as `step` for the last one."""
-        for column in np.asarray(ids).T:
-            logits, state = self.step(column, state)
-        return logits, state
-
-    def _biases(self, opening):
-        # Of the gates of all layers (layers, B, 2D), the class's share in them.
-        if self._class is None:
-            return self._bias
-        key = opening.tobytes()
-        if self._known[0] != key:
-            first = self.architecture.first_class
-            share = class_vectors(numpy_ops, self._class, opening, first)
-            share = share.reshape(len(opening), len(self._bias), -1).swapaxes(0, 1)
-            self._known = key, self._bias + share
-        return self._known[1]

@@ -7,15 +7,13 @@ a step need not do is left out: nothing is looked up twice, and no array made an
 import numpy as np
 
 from audio_models import numpy_ops
-from audio_models.frames import PAD, class_vectors, level_features
-from audio_models.request import EOS, IMPOSSIBLE, Generated, uniforms
-from audio_models.sampling import COLDEST, FORBIDDEN
+from audio_models.frames import class_vectors, level_features
+from audio_models.one_row import OneRow
 
-BLOCK = 256  # logits that are kept, until it is asked what they are worth
 LARGEST_TABLE = 2**23  # numbers: what each token gives to the samples after it
 
 
-class FramesDecoder:
+class FramesDecoder(OneRow):
     """The weights of a `frames.Frames`, packed once, and what steps with them.
 
     Against `Frames.forward`: what each token gives to the first layer of each sample
@@ -103,66 +101,32 @@ class FramesDecoder:
         return after_h, after_c, x @ self.weights["memory.kernel"]
 
     def can_write(self, request):
-        """Whether `write` knows all that is asked: one row, temperature, top-p."""
-        filters = request.filters
+        """As `OneRow.can_write`; the table has to be there, and a class to be told."""
         return (
             self._table is not None
-            and len(request.prompts) == 1
             and request.prompts.shape[1] >= self.architecture.HEAD
-            and filters.top_k is None
-            and filters.min_p == 0
-            and filters.repetition == 1
-            and not filters.no_repeat_ngram
-            and all(table is None for table in request.tables.values())
+            and super().can_write(request)
         )
 
-    def write(self, request):
-        """Carry out a request that `can_write`: what `player.generate` would give.
-
-        Returns:
-            `request.Generated`, with the same tokens.
-        """
+    def listener(self, state):
+        """As `OneRow.listener`: a frame is read when it is whole."""
         a, w = self.architecture, self.weights
-        state = a.start(numpy_ops, 1)
-        logits, state = self.read(request.prompts, state)
         h, c, conditions, recent, opening, read = state
         vector = np.zeros(a.sample_dim, "float32")
         if a.num_classes:
             (vector,) = class_vectors(
                 numpy_ops, w["class.sample"], opening, a.first_class
             )
-        new = request.max_new_tokens
-        made = Generated(
-            np.zeros((1, new), dtype=np.int32),
-            np.zeros((1, new), dtype=np.float32),
-            np.full((1, new), IMPOSSIBLE, dtype=np.float32),
-        )
         line = _Line(self, recent[0], int(read), conditions, vector)
-        draws, done, token = _Draws(request), 0, PAD
-        while done < new and not draws.is_over:
-            # What the logits are worth is asked of some hundred at once.
-            block = np.empty((min(BLOCK, new - done), a.vocab_size), "float32")
-            states, t = np.empty(len(block), np.int32), 0
-            for t, row in enumerate(block):
-                if t + done:
-                    if line.hear(token):
-                        h, c, conditions = self._frame(line.frame, opening, h, c)
-                        line.turn(conditions)
-                    line.logits(row)
-                else:
-                    row[:] = logits[0]
-                states[t] = draws.state
-                token = made.ids[0, done + t] = draws.next(row, done + t)
-                if draws.is_over:
-                    break
-            told = slice(done, done + t + 1)
-            every = numpy_ops.log_softmax(block[: t + 1])
-            made.log_probability[0, told] = every[np.arange(t + 1), made.ids[0, told]]
-            may_end = request.grammar.allowed[states[: t + 1], EOS]
-            end = np.where(may_end, every[:, EOS], IMPOSSIBLE)
-            made.end_log_probability[0, told] = end
-            done += t + 1
-        return made
+
+        def hear(token, row):
+            nonlocal h, c
+            if line.hear(token):
+                h, c, conditions = self._frame(line.frame, opening, h, c)
+                line.turn(conditions)
+            line.logits(row)
+
+        return hear
 
 
 class _Line:
@@ -214,73 +178,3 @@ class _Line:
         np.dot(self._x, self._hidden, out=self._own_y)
         np.maximum(self._own_y, 0, out=self._own_y)
         np.dot(self._y, self._head, out=out)
-
-
-class _Draws:
-    """What `sampling.draw_next` draws for one row, with nothing made that can be kept.
-
-    ``state`` is where the grammar stands; it moves with each token.
-    """
-
-    def __init__(self, request):
-        grammar, filters = request.grammar, request.filters
-        self._next_state, self._is_final = grammar.next_state, request.is_final
-        self._allowed = grammar.allowed
-        self.state = int(request.grammar_states()[0])
-        self._least, self._is_end = request.min_new_tokens, request.is_end
-        self._random = uniforms(request)[0]
-        self._temperature, self._top_p = filters.temperature, filters.top_p
-        self._forbidden = {}  # (state, whether the end is held back) -> bool (V,)
-        self._wish, self._mass, self._sorted = np.empty(
-            (3, grammar.allowed.shape[1]), "float32"
-        )
-        self.is_over = False
-
-    def next(self, logits, t):
-        """The token of place t, after logits (V,)."""
-        is_held = t < self._least
-        forbidden = self._forbidden.get((self.state, is_held))
-        if forbidden is None:
-            forbidden = self._forbidden[self.state, is_held] = self._rule(is_held)
-        wish = self._wish
-        if COLDEST <= self._temperature != 1:
-            np.divide(logits, self._temperature, out=wish)
-        else:
-            np.copyto(wish, logits)
-        np.copyto(wish, FORBIDDEN, where=forbidden)
-        token = self._draw(wish, self._random[t])
-        self.state = int(self._next_state[self.state, token])
-        self.is_over = bool(self._is_final[self.state])
-        return token
-
-    def _rule(self, is_held):
-        may = self._allowed[self.state]
-        if is_held and (may & ~self._is_end).any():
-            may = may & ~self._is_end
-        return ~may
-
-    def _draw(self, wish, uniform):
-        if self._temperature < COLDEST:
-            return int(wish.argmax())
-        if self._top_p < 1:
-            np.copyto(wish, FORBIDDEN, where=wish < self._last_kept(wish))
-        mass = _softmax(wish, self._mass)
-        np.add.accumulate(mass, out=mass)
-        return int(mass.searchsorted(uniform * mass[-1], side="right"))
-
-    def _last_kept(self, wish):
-        # As in `sampling.keep_top_p`.
-        ordered = self._sorted
-        np.copyto(ordered, wish)
-        ordered.sort()
-        ordered = ordered[::-1]
-        probability = _softmax(ordered, self._mass)
-        before = probability.cumsum()
-        before -= probability
-        return ordered[np.flatnonzero(before < self._top_p)[-1]]
-
-
-def _softmax(x, out):
-    np.subtract(x, np.maximum.reduce(x), out=out)
-    np.exp(out, out=out)
-    return np.divide(out, np.add.reduce(out), out=out)

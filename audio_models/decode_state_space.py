@@ -3,12 +3,12 @@
 import numpy as np
 
 from audio_models import numpy_ops
-from audio_models.decode_dilated import OneRow
 from audio_models.decode_frames import LARGEST_TABLE
-from audio_models.frames import class_vectors, level_features
+from audio_models.frames import level_features
+from audio_models.one_row import LayerByLayer
 
 
-class StateSpaceDecoder(OneRow):
+class StateSpaceDecoder(LayerByLayer):
     """The weights of a `state_space.StateSpace`, packed once, and what steps with them.
 
     Against `StateSpace.forward`: all resonators ring on at once, and what the gates take
@@ -88,24 +88,6 @@ class StateSpaceDecoder(OneRow):
         logits += w["head.bias"]
         re, im = rings[..., :size], rings[..., size:]
         return logits, (re, im, recent, opening, np.int32(read + 1))
-
-    def read(self, ids, state):
-        """Some tokens further: int (B, T) and a state -> as `step` for the last one."""
-        for column in np.asarray(ids).T:
-            logits, state = self.step(column, state)
-        return logits, state
-
-    def _biases(self, opening):
-        # Of the gates of all layers (layers, B, 2D), the class's share in them.
-        if self._class is None:
-            return self._bias
-        key = opening.tobytes()
-        if self._known[0] != key:
-            first = self.architecture.first_class
-            share = class_vectors(numpy_ops, self._class, opening, first)
-            share = share.reshape(len(opening), len(self._bias), -1).swapaxes(0, 1)
-            self._known = key, self._bias + share
-        return self._known[1]
 
 
 def _normed(x):

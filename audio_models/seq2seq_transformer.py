@@ -9,9 +9,9 @@ from audio_models.embedding import embedded
 from audio_models.positions import sinusoids
 from audio_models.request import PAD
 from audio_models.transformer import (
-    LARGEST_CACHE,
     after_attention,
     causal_attention,
+    check_attention,
     full_attention,
     layer_weights,
     queries_keys_values,
@@ -60,16 +60,7 @@ class TransformerSeq2Seq:
 
     def __post_init__(self):
         check_limits(self)
-        if self.hidden_dim % (2 * self.num_heads):
-            raise ValueError(
-                "`hidden_dim` must be a multiple of 2 * num_heads. "
-                f"Received: hidden_dim={self.hidden_dim}, num_heads={self.num_heads}"
-            )
-        if self.num_layers * self.context_length * self.hidden_dim > LARGEST_CACHE:
-            raise ValueError(
-                "num_layers * context_length * hidden_dim must be at most "
-                f"{LARGEST_CACHE:,}: the cache of a generator would not fit in memory."
-            )
+        check_attention(self)
 
     @property
     def head_dim(self):

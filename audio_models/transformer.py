@@ -15,6 +15,25 @@ BLOCK = 64  # rows of queries worth a product of their own
 MOST_BLOCKS = 8
 
 
+def check_attention(sizes):
+    """Raise ValueError where heads cannot share the width, or no cache could be kept.
+
+    Args:
+        sizes: what has hidden_dim, num_heads, num_layers and context_length.
+    """
+    if sizes.hidden_dim % (2 * sizes.num_heads):
+        raise ValueError(
+            "`hidden_dim` must be a multiple of 2 * num_heads. "
+            f"Received: hidden_dim={sizes.hidden_dim}, num_heads={sizes.num_heads}"
+        )
+
+    if sizes.num_layers * sizes.context_length * sizes.hidden_dim > LARGEST_CACHE:
+        raise ValueError(
+            "num_layers * context_length * hidden_dim must be at most "
+            f"{LARGEST_CACHE:,}: the cache of a generator would not fit in memory."
+        )
+
+
 @dataclass(frozen=True)
 class Transformer:
     """Pre-norm decoder with GELU; rotary positions unless another kind is asked for.
@@ -58,17 +77,7 @@ class Transformer:
 
     def __post_init__(self):
         check_limits(self)
-        if self.hidden_dim % (2 * self.num_heads):
-            raise ValueError(
-                "`hidden_dim` must be a multiple of 2 * num_heads. "
-                f"Received: hidden_dim={self.hidden_dim}, num_heads={self.num_heads}"
-            )
-
-        if self.num_layers * self.context_length * self.hidden_dim > LARGEST_CACHE:
-            raise ValueError(
-                "num_layers * context_length * hidden_dim must be at most "
-                f"{LARGEST_CACHE:,}: the cache of a generator would not fit in memory."
-            )
+        check_attention(self)
 
     @property
     def head_dim(self):
