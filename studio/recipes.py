@@ -170,7 +170,7 @@ RECIPES = {
             "learning_rate": 1.5e-3,
             "max_shift": 0,
         },
-        about="sound in the codes of the shipped codec, Transformer: the quickest to play",
+        about="sound in the codes of the shipped codec, Transformer: wants many minutes",
     ),
     "wave-ssm": Recipe(
         tokenizer="wave",

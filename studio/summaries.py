@@ -44,9 +44,9 @@ def print_dataset(say, dataset, report):
 
 def cost_line(tokenizer, cost):
     """What tokenizing lost, in one line; cost as `Cost.to_json` gives it."""
+    unit = getattr(tokenizer, "cost_unit", UNITS[tokenizer.takes])
     line = (
-        f"As {tokenizer.name} tokens: {cost['notes']:,} {UNITS[tokenizer.takes]}s, "
-        f"{cost['lost']:,} lost"
+        f"As {tokenizer.name} tokens: {cost['notes']:,} {unit}s, {cost['lost']:,} lost"
     )
     if tokenizer.takes == "score":
         line += f", onsets off by {cost['onset_error_ms']:.2f} ms on average"

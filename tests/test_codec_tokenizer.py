@@ -96,6 +96,14 @@ def test_what_is_counted_is_frames_and_the_last_one_may_be_short():
     assert len(PLAIN.decode(PLAIN.encode(short))) == 20
 
 
+@BOTH
+def test_people_are_told_of_frames_and_not_of_samples(tokenizer):
+    from studio.summaries import cost_line
+
+    said = cost_line(tokenizer, {"notes": 1234, "lost": 0})
+    assert said == "As codec tokens: 1,234 frames, 0 lost."
+
+
 def test_channels_are_mixed_and_the_rate_is_the_codecs():
     loud = steps([15] * 20, rate=4000).samples
     stereo = Waveform(np.concatenate([loud, -loud], axis=1), 4000)  # cancels: level 7.5

@@ -85,6 +85,7 @@ class CodecTokenizer:
     name = "codec"
     takes = "wave"
     unit = "code"  # what `is_note` counts
+    cost_unit = "frame"  # what its cost counts
 
     def __init__(self, codec=AbsentCodec(), classes=()):
         self.codec = codec
