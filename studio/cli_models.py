@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from studio.options import Bars, Bits, Json, NoClasses, Parts, SampleRate
+from studio.options import (
+    Bars,
+    Bits,
+    EngineName,
+    Json,
+    NoClasses,
+    Parts,
+    SampleRate,
+    Seed,
+    SoundFont,
+)
 
 
 def train(
@@ -161,6 +171,47 @@ def evaluate(
         folder=folder,
         output=output,
         plan={"pieces": pieces, "bars": bars, "seed": seed},
+        as_json=json,
+    )
+
+
+def blind(
+    model: Annotated[
+        str, typer.Argument(help="A shipped model of notes, or a bundle's folder.")
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Real music to set beside it; by default what was held back in training."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="A .html. Default out/NAME-blind-SEED.html."
+        ),
+    ] = None,
+    count: Annotated[
+        int, typer.Option(help="How many excerpts, 2 to 40, half of them real.")
+    ] = 10,
+    bars: Annotated[int, typer.Option(help="How long each is, 2 to 32.")] = 8,
+    seed: Seed = None,
+    engine: EngineName = "auto",
+    soundfont: SoundFont = None,
+    json: Json = False,
+):
+    """A blind test, real or generated? A page that tells your score with its interval."""
+    from studio.commands import blind as testing
+
+    testing.blind(
+        model=model,
+        folder=folder,
+        output=output,
+        count=count,
+        bars=bars,
+        seed=seed,
+        engine=engine,
+        soundfont=soundfont,
         as_json=json,
     )
 
