@@ -88,6 +88,48 @@ LABS = (
         90,
         "Schubert's opening, finished",
     ),
+    Lab(
+        6,
+        "raw_audio",
+        "Raw audio",
+        90,
+        "a drum loop that a network plays sample by sample, epoch after epoch",
+    ),
+    Lab(
+        7,
+        "listening_machines",
+        "Listening machines",
+        75,
+        "what a network took for a jig, a minor key, a digit, and was wrong",
+    ),
+    Lab(
+        8,
+        "memory",
+        "Memory",
+        75,
+        "a motif repeated from memory, and the heads that read and wrote it",
+    ),
+    Lab(
+        9,
+        "audio_codes",
+        "Audio codes",
+        75,
+        "sound from a few hundred shapes, then sound that was never recorded",
+    ),
+    Lab(
+        10,
+        "source_separation",
+        "Source separation",
+        60,
+        "a mixture, and the melody without the drums",
+    ),
+    Lab(
+        11,
+        "your_own_folder",
+        "Your own folder",
+        120,
+        "your own model's tunes, and a blind test of them",
+    ),
 )
 
 

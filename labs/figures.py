@@ -110,10 +110,11 @@ def columns(values, *, y="", title="", floor=None, spread=None):
         colours = [_colour(number) for number in at]
         axes.bar(at, list(values.values()), 0.62, color=colours)
         for place, (name, value) in enumerate(values.items()):
-            axes.annotate(f"{value:.3g}", (place, value), (0, 3), ha="center",
-                          textcoords="offset points")  # fmt: skip
-            if spread and name in spread:
-                axes.plot([place, place], spread[name], color=INK, linewidth=1.4)
+            ends = (spread or {}).get(name, ())
+            axes.annotate(f"{value:.3g}", (place, max(value, *ends, value)), (0, 3),
+                          ha="center", textcoords="offset points")  # fmt: skip
+            if len(ends):
+                axes.plot([place, place], ends, color=INK, linewidth=1.4)
         if floor:
             axes.axhline(floor[1], color=INK, linestyle="--", linewidth=1.2,
                          label=f"{floor[0]} {floor[1]:.3g}")  # fmt: skip
@@ -160,6 +161,28 @@ def heat(matrix, *, x="", y="", x_ticks=None, y_ticks=None, title="", numbers=Fa
         return _picture(figure, f"Map of {rows} by {across}. {title}")
 
 
+def cloud(lots, *, x="", y="", title="", radius=None):
+    """Points of a plane: many as dots, a few as discs, the last lot on top.
+
+    Args:
+        lots: dict of name -> float array (N, 2).
+        x, y, title: str.
+        radius: float, how far the axes reach from 0; as far as the points by default.
+    """
+    with _drawn(5.2, 4.4) as (figure, axes):
+        for number, (name, points) in enumerate(lots.items()):
+            many = len(points) > 100
+            axes.scatter(*np.asarray(points).T, s=3 if many else 42, label=name,
+                         color=_colour(number), alpha=0.5 if many else 1.0,
+                         edgecolors="none" if many else INK, zorder=2 + number)  # fmt: skip
+        if radius:
+            axes.set(xlim=(-radius, radius), ylim=(-radius, radius))
+        axes.set(xlabel=x, ylabel=y, title=title, aspect="equal")
+        if len(lots) > 1:
+            axes.legend(loc="upper left")
+        return _picture(figure, f"Points of {', '.join(lots)}. {title}")
+
+
 def waves(waveform, sample_rate, *, title="", seconds=None):
     """A waveform and its spectrogram.
 
@@ -177,6 +200,33 @@ def waves(waveform, sample_rate, *, title="", seconds=None):
         samples = samples[: int(seconds * sample_rate)]
     png = sound_picture(Waveform(samples, sample_rate), title)
     return Picture(png, f"Waveform and spectrogram. {title}".strip())
+
+
+def spectrograms(named, *, seconds, hertz, title=""):
+    """Maps of time and frequency side by side, on one scale, low frequencies below.
+
+    Args:
+        named: dict of name -> float array (T, F).
+        seconds, hertz: float, where time and frequency end.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    low = min(np.min(one) for one in named.values())
+    high = max(np.max(one) for one in named.values())
+    colours = LinearSegmentedColormap.from_list("etude", HEAT)
+    with _drawn(9.6, 3.4) as (figure, axes):
+        axes.remove()
+        panels = figure.subplots(1, len(named), sharey=True, squeeze=False)[0]
+        for panel, (name, one) in zip(panels, named.items(), strict=True):
+            painted = panel.imshow(np.asarray(one).T, aspect="auto", origin="lower",
+                                   extent=(0, seconds, 0, hertz / 1000), cmap=colours,
+                                   vmin=low, vmax=high)  # fmt: skip
+            panel.grid(visible=False)
+            panel.set(xlabel=f"{name}, s")
+        panels[0].set(ylabel="kHz")
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+        figure.colorbar(painted, ax=panels, pad=0.02).outline.set_visible(False)
+        return _picture(figure, f"Spectrograms of {', '.join(named)}. {title}")
 
 
 def _colour(number):
