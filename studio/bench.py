@@ -24,7 +24,7 @@ RECORD = ROOT / "assets" / "benchmarks.json"
 README = ROOT / "README.md"
 TABLE_START, TABLE_END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 SEED = 1
-QUALITY_UNITS = ("dB", "bits per sample", "of sounds")
+QUALITY_UNITS = ("dB", "bits per sample", "of sounds", "wrong bits")
 
 
 def start(repeats=5):
@@ -89,6 +89,7 @@ BENCHMARKS = {  # name -> the function that measures, named so that none is load
     "nottingham-frames": "studio.bench_frames:nottingham_frames",
     "seed-charrnn": "studio.bench_charrnn:seed_charrnn",
     "shakespeare": "studio.bench_text:shakespeare",
+    "copy": "studio.bench_copy:copy",
     "tones": "studio.bench_tones:tones",
     "separate": "studio.bench_separate:separate",
     "digits": "studio.bench_wave:digits",

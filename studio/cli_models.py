@@ -230,7 +230,7 @@ def bench(
             help="Speed: start, ingest, feed, growth, train, decode, wave, "
             "labs. Quality: models, "
             "fill, jsb-notes, geron, jsb-frames, nottingham-frames, seed-charrnn, "
-            "shakespeare, digits, tones, separate, codec."
+            "shakespeare, copy, digits, tones, separate, codec."
         ),
     ],
     peer: Annotated[
