@@ -31,7 +31,7 @@ _hear_ctrl_c(signal.default_int_handler, _stopped)  # while what follows loads
 import typer
 
 from labs.commands import app as lab  # the front door opens on every room
-from studio import cli_data, cli_models, cli_music, cli_sound
+from studio import cli_data, cli_models, cli_music, cli_page, cli_sound
 from studio.errors import EtudeError, MachineFailed, NothingUsable, WrongUsage
 
 DONE, FAILED, WRONG_USAGE, MACHINE_FAILED, INTERRUPTED = 0, 1, 2, 4, 130
@@ -83,10 +83,12 @@ COMMANDS = (  # in the order of the help
     cli_sound.classify,
     cli_models.train,
     cli_models.evaluate,
+    cli_models.blind,
     cli_models.models,
     cli_models.bench,
     cli_data.inspect,
     cli_data.prepare,
+    cli_page.studio,
 )
 for command in COMMANDS:
     app.command(name=command.__name__.rstrip("_"))(command)

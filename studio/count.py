@@ -81,7 +81,7 @@ def count_bundle(dataset, recipe_name, output, *, sources, command, floors):
     most = MOST_GRAMS // (longest + 1)
     train = held_out_pieces(dataset, "train", most_tokens=most)
     plan, history = choose(dataset, train, longest)
-    write_run(run_folder, dataset, recipe_name, plan, command)
+    write_run(run_folder, dataset, recipe_name, plan, command, floors=floors)
     write_file(run_folder / "history.json", json.dumps(history).encode())
     note_ids = tokenizer.vocabulary.ids("pitch") if plan.in_every_key else None
     architecture, weights = count(

@@ -9,7 +9,7 @@ rules, ``--first`` (what is shown), ``--second`` (what stands beside it), ``--th
 import base64
 from html import escape as _escape
 
-STYLE = """
+TOKENS = """
 :root {
   color-scheme: light dark;
   --paper: #f4f6f8; --card: #ffffff; --ink: #17212b; --soft: #566371;
@@ -24,6 +24,8 @@ STYLE = """
     --bad: #ff8a80;
   }
 }
+"""
+SHELL = """
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
 body {
@@ -34,6 +36,8 @@ main { max-width: 66rem; margin: 0 auto; padding: 2rem 1.1rem 4rem; }
 header { margin: 0 0 2rem; border-top: 4px solid var(--first); padding-top: 1.1rem; }
 h1 { font-size: clamp(1.6rem, 1.2rem + 2vw, 2.3rem); line-height: 1.15; margin: 0 0 .5rem;
   letter-spacing: -.015em; text-wrap: balance; overflow-wrap: anywhere; }
+"""
+PARTS = """
 h2 { font-size: 1.25rem; line-height: 1.25; margin: 2.6rem 0 .5rem; }
 h3 { font-size: 1rem; margin: 0 0 .35rem; overflow-wrap: anywhere; }
 p { margin: 0 0 .8rem; max-width: 44rem; }
@@ -79,6 +83,7 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
   color: var(--soft); font-size: .9rem; }
 @media print { body { background: none; } .card { break-inside: avoid; } }
 """
+STYLE = TOKENS + SHELL + PARTS  # PARTS alone serve within another page
 
 
 def escape(text):

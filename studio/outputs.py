@@ -56,12 +56,16 @@ def check_folder(folder):
         raise MachineFailed(f"Cannot write in {folder}: {error.strerror}.") from None
 
 
-def write_outputs(score, paths, sound=None, title="", *, given=None):
+def write_outputs(
+    score, paths, sound=None, title="", *, given=None, before=None, about=None
+):
     """Write a score to each path, in the form that its suffix names.
 
     Args:
         given: (path, `Score`) or None, a file that was changed into this score: a MIDI
             file keeps all that a score does not hold, its bends, volumes and lyrics.
+        before: `Score` or None, whose notes a page draws in grey; by default ``given``'s.
+        about: callable that gives HTML for the foot of a page; or None.
 
     Returns:
         `Rendering` where sound was made, else None.
@@ -94,7 +98,14 @@ def write_outputs(score, paths, sound=None, title="", *, given=None):
                 rendering = make_sound(score, sound or Sound())
             from studio.takes_page import write_piece_page
 
-            write_piece_page(path, score, rendering, title)
+            write_piece_page(
+                path,
+                score,
+                rendering,
+                title,
+                given=given[1] if given else before,
+                about=about() if about else "",
+            )
     return rendering
 
 

@@ -38,61 +38,85 @@ STYLE = """
   .n0 { --voice: #f08368; } .n1 { --voice: #6fb1ee; } .n2 { --voice: #7cc98c; }
   .n3 { --voice: #c39ae0; } .n4 { --voice: #e0b050; } .n5 { --voice: #5cc9c5; }
 }
+.given { --voice: var(--soft); opacity: .75; }
+.given-key i { width: 1.4em; height: .7em; background: var(--soft); }
+.given-key i.new { background: linear-gradient(90deg, #c2452d 50%, #2d6fb0 50%); }
+details.card > summary { cursor: pointer; font-weight: 600; }
 .full, .low { fill: var(--voice); }
 .hollow, .striped { fill: var(--voice); fill-opacity: .22; stroke: var(--voice); }
 .striped { stroke-dasharray: 3 1.5; fill-opacity: .5; }
 """
 
+# One listener for all players of the page, also of those that come later. Sound is
+# followed by every `.head` of its card: of rolls by their knots, of waveforms by time.
 SCRIPT = """
-const sounds = [...document.querySelectorAll("audio")];
-for (const sound of sounds) {
-  const card = sound.closest(".card"), roll = card.querySelector(".roll");
-  const head = roll.querySelector(".head"), knots = JSON.parse(roll.dataset.knots);
-  const between = (value, from, to) => {
+(() => {
+  const between = (knots, value, from, to) => {
     let k = 1;
     while (k < knots.length - 1 && knots[k][from] < value) k++;
     const [a, b] = [knots[k - 1], knots[k]], wide = b[from] - a[from];
     const share = wide ? (value - a[from]) / wide : 0;
     return a[to] + Math.min(1, Math.max(0, share)) * (b[to] - a[to]);
   };
-  const move = () => {
-    const x = between(sound.currentTime, 0, 1);
-    head.setAttribute("x1", x); head.setAttribute("x2", x);
-    const at = x * roll.firstElementChild.getBoundingClientRect().width / roll.dataset.width;
-    if (!sound.paused && (at < roll.scrollLeft || at > roll.scrollLeft + roll.clientWidth))
-      roll.scrollLeft = at - 40;
+  const cardOf = (element) => element.closest(".card");
+  const soundOf = (card) => card.querySelector("audio");
+  const knotsOf = (roll) => JSON.parse(roll.dataset.knots);
+  const move = (sound) => {
+    const card = cardOf(sound);
+    if (!card) return;
+    for (const roll of card.querySelectorAll(".roll")) {
+      const x = between(knotsOf(roll), sound.currentTime, 0, 1);
+      for (const head of roll.querySelectorAll(".head")) {
+        head.setAttribute("x1", x); head.setAttribute("x2", x);
+      }
+      const at = x * roll.firstElementChild.getBoundingClientRect().width / roll.dataset.width;
+      if (!sound.paused && (at < roll.scrollLeft || at > roll.scrollLeft + roll.clientWidth))
+        roll.scrollLeft = at - 40;
+    }
   };
-  const follow = () => { move(); if (!sound.paused) requestAnimationFrame(follow); };
-  sound.addEventListener("play", () => {
-    for (const other of sounds) if (other !== sound) other.pause();
-    card.classList.add("plays"); follow();
+  const follow = (sound) => {
+    move(sound);
+    if (!sound.paused) requestAnimationFrame(() => follow(sound));
+  };
+  const hear = (name, act) => document.addEventListener(name, (event) => {
+    if (event.target.tagName === "AUDIO" && cardOf(event.target)) act(event.target);
+  }, true);  // what media tell does not bubble
+  hear("play", (sound) => {
+    for (const other of document.querySelectorAll("audio")) if (other !== sound) other.pause();
+    cardOf(sound).classList.add("plays"); follow(sound);
   });
-  sound.addEventListener("pause", () => card.classList.remove("plays"));
-  for (const event of ["seeked", "timeupdate"]) sound.addEventListener(event, move);
-  roll.querySelector("svg").addEventListener("click", (event) => {
-    const svg = event.currentTarget.getBoundingClientRect();
-    const x = (event.clientX - svg.left) * roll.dataset.width / svg.width;
-    sound.currentTime = between(x, 1, 0);
+  hear("pause", (sound) => cardOf(sound).classList.remove("plays"));
+  hear("seeked", move);
+  hear("timeupdate", move);
+  document.addEventListener("click", (event) => {
+    const svg = event.target.closest && event.target.closest(".roll svg");
+    const sound = svg && soundOf(cardOf(svg));
+    if (!sound) return;
+    const roll = svg.closest(".roll"), box = svg.getBoundingClientRect();
+    const x = (event.clientX - box.left) * roll.dataset.width / box.width;
+    sound.currentTime = between(knotsOf(roll), x, 1, 0);
     sound.play();
   });
-}
+})();
 """
 
 
-def takes_page(title, takes, *, lead="", figures=""):
+def takes_page(title, takes, *, lead="", figures="", after=""):
     """A page of takes.
 
     Args:
         title: str.
         takes: list of dict: ``score``; ``sound``, bytes of FLAC; ``heading``; and if
-            need be ``facts`` (str), ``warnings`` (list of str), ``command``.
-        lead: str of HTML. figures: str of HTML, under the lead.
+            need be ``facts`` (str), ``warnings`` (list of str), ``command``, ``given``
+            (as for `roll_svg`).
+        lead: str of HTML. figures: str of HTML, under the lead. after: str of HTML,
+            under the takes.
 
     Returns:
         str of HTML that needs nothing else.
     """
     cards = "".join(_card(number, **take) for number, take in enumerate(takes))
-    body = f'{figures}<div class="takes">{cards}</div>'
+    body = f'{figures}<div class="takes">{cards}</div>{after}'
     return page(title, body, lead=lead, style=STYLE, script=SCRIPT)
 
 
@@ -123,16 +147,57 @@ def measures_table(takes, facts):
     return table(head, rows, caption=caption, mark=[len(rows) - 1])
 
 
-def write_piece_page(path, score, rendering, title=""):
-    """Write a page of one piece. Args: rendering, its sound, `render.Rendering`."""
+def write_piece_page(path, score, rendering, title="", *, given=None, about=""):
+    """Write a page of one piece.
+
+    Args:
+        rendering: its sound, `render.Rendering`. given: `Score` or None, what stood there
+            before: its notes are grey. about: str of HTML, under the piece.
+    """
     heading = title or score.title or "Untitled"
     take = {
         "score": score,
         "sound": page_sounds([rendering])[0],
         "heading": "The piece",
         "facts": facts_of(score),
+        "given": None if given is None else notes_given(score, given),
     }
-    write_whole(path, takes_page(heading, [take]).encode())
+    write_whole(path, takes_page(heading, [take], after=about).encode())
+
+
+def notes_given(score, before):
+    """Which notes of a score stood in another: bool array (notes,).
+
+    A note is the same if it begins at the same time, by quarters, on the same pitch.
+    """
+    there = set(_places(before))
+    return np.array([place in there for place in _places(score)], bool)
+
+
+def _places(score):
+    notes = score.notes
+    starts = np.round(notes["start"] * 48 / score.ticks_per_quarter).astype(int)
+    return zip(starts.tolist(), notes["pitch"].tolist(), strict=True)
+
+
+def given_key():
+    """What grey means, in words."""
+    return (
+        '<ul class="key given-key"><li><i class="old"></i>grey: as it was given</li>'
+        '<li><i class="new"></i>in colour: new</li></ul>'
+    )
+
+
+def about_model(card):
+    """A model's card (Markdown) to unfold: str of HTML, nothing in it is run."""
+    from markdown_it import MarkdownIt
+
+    text = MarkdownIt("commonmark", {"html": False}).enable("table").render(card)
+    return (
+        f'<details class="card"><summary>About the model</summary>{text}</details>'
+        if card
+        else ""
+    )
 
 
 def facts_of(score):
@@ -183,7 +248,9 @@ def _flac(rendering, rate):
     return buffer.getvalue()
 
 
-def _card(number, *, score, sound, heading, facts="", warnings=(), command=""):
+def _card(
+    number, *, score, sound, heading, facts="", warnings=(), command="", given=None
+):
     told = "".join(f'<p class="warning">{escape(text)}</p>' for text in warnings)
     again = (
         f"<p class='soft'>Again: <code>{escape(command)}</code></p>" if command else ""
@@ -193,17 +260,22 @@ def _card(number, *, score, sound, heading, facts="", warnings=(), command=""):
     return (
         f'<section class="card" id="take{number + 1}"><div class="take-head">'
         f'<h2>{escape(heading)}</h2><p class="soft">{escape(facts)}</p></div>'
-        f"{roll_svg(score, heading)}"
+        f"{roll_svg(score, heading, given=given)}"
         f'<audio controls preload="metadata" src="{address}" aria-label="{label}">'
-        f"</audio>{_legend(score)}{told}{again}</section>"
+        f"</audio>{roll_legend(score)}{given_key() if given is not None else ''}{told}{again}"
+        "</section>"
     )
 
 
-def roll_svg(score, title=""):
+def roll_svg(score, title="", *, given=None):
     """A score as a piano roll in SVG, in a box that scrolls, with a playhead.
 
     Each track has a colour and a shape of its own. The box holds, as JSON, where the
     playhead is when: (second, x) at each change of tempo.
+
+    Args:
+        given: bool array (notes,), which of them stood there before: drawn grey; or
+            None.
 
     Returns:
         str of HTML.
@@ -242,8 +314,9 @@ def roll_svg(score, title=""):
         if number % every == 0 and number < len(lines) - 1:
             at = f'x="{x(tick) + 3}" y="{height - 5:.1f}"'
             parts.append(f"<text {at}>{number + 1}</text>")
-    for note in notes:
-        parts.append(_note(note, x, y, row))
+    was_there = np.zeros(len(notes), bool) if given is None else given
+    for note, is_given in zip(notes, was_there, strict=True):
+        parts.append(_note(note, x, y, row, "given" if is_given else ""))
     head = f'y1="{TOP}" y2="{TOP + tall:.2f}" x1="{LEFT}" x2="{LEFT}"'
     parts.append(f'<line class="head" {head}/>')
     ticks = sorted({0, end, *(t.tick for t in score.tempos if t.tick < end)})
@@ -258,24 +331,25 @@ def roll_svg(score, title=""):
     )
 
 
-def _note(note, x, y, row):
+def _note(note, x, y, row, more=""):
     track, start = int(note["track"]), int(note["start"])
     first = x(start)
     wide = max(x(start + int(note["duration"])) - first - 0.8, 1.2)
-    return _shape(track, first, y(note["pitch"]) + 0.4, wide, row - 0.8)
+    return _shape(track, first, y(note["pitch"]) + 0.4, wide, row - 0.8, more)
 
 
-def _shape(track, x, y, wide, tall):
+def _shape(track, x, y, wide, tall, more=""):
     shape = SHAPES[track % len(SHAPES)]
     if shape == "low":
         y, tall = y + 0.5 * tall, 0.5 * tall
     return (
-        f'<rect class="n{track % COLOURS} {shape}" x="{x:.2f}" y="{y:.2f}" '
+        f'<rect class="{f"n{track % COLOURS} {shape} {more}".strip()}" x="{x:.2f}" y="{y:.2f}" '
         f'width="{wide:.2f}" height="{tall:.2f}" rx="{min(2, tall / 4):.1f}"/>'
     )
 
 
-def _legend(score):
+def roll_legend(score):
+    """Which colour and shape is which track; nothing where there is one."""
     playing = sorted(set(score.notes["track"].tolist()))
     if len(playing) < 2:
         return ""

@@ -43,7 +43,8 @@ from studio.wish import Wish
 SOUND_MODELS = ("frames", "dilated", "state-space")
 PRECISIONS = ("float32", "bfloat16")
 MOST_SAMPLES = 12  # classes, in the sample of a bundle
-RUN, CHECKPOINT = "run.json", "checkpoint"
+RUN, CHECKPOINT, PROGRESS = "run.json", "checkpoint", "progress.json"
+PROGRESS_SECONDS = 1.0  # between two looks at how far a run is
 
 
 def train_bundle(
@@ -101,7 +102,9 @@ def train_bundle(
         if not resume:
             clear_run(run_folder)
         keep_report(dataset, run_folder)
-        write_run(run_folder, dataset, recipe_name, plan, command, model, size)
+        write_run(
+            run_folder, dataset, recipe_name, plan, command, model, size, floors=floors
+        )
     architecture = architecture_of(recipe, tokenizer, model, size)
     architecture = within_window(architecture, plan.window)
     length, head = window_of(architecture, plan.window)
@@ -120,7 +123,7 @@ def train_bundle(
     batches = feed.epoch if is_tensorflow else feed.numpy_epoch
 
     ctrl_c = CtrlC()
-    latest = Progress()
+    latest, told_at = Progress(), -math.inf
 
     def held_out(network, split="valid"):
         pieces = held_out_pieces(dataset, split)
@@ -150,6 +153,10 @@ def train_bundle(
             ctrl_c.check()
 
     def write(progress, event):
+        nonlocal told_at
+        if time.monotonic() - told_at > PROGRESS_SECONDS:
+            told_at = time.monotonic()
+            write_progress(run_folder, progress)
         if event == "checked":
             write_file(
                 run_folder / "history.json", json.dumps(progress.history).encode()
@@ -265,7 +272,17 @@ def within_window(architecture, window):
     return replace(architecture, context_length=window)
 
 
-def write_run(run_folder, dataset, recipe_name, plan, command, model=None, size=None):
+def write_run(
+    run_folder,
+    dataset,
+    recipe_name,
+    plan,
+    command,
+    model=None,
+    size=None,
+    *,
+    floors=None,
+):
     """Leave what a run is made of beside it: ``run.json``."""
     names = ("etude", "keras", "numpy", "tensorflow-cpu", "tensorflow")
     about = {
@@ -275,9 +292,24 @@ def write_run(run_folder, dataset, recipe_name, plan, command, model=None, size=
         "plan": asdict(plan),
         "command": command,
         "dataset": dataset.manifest["checksum"],
+        "floors": asdict(floors) if floors else None,
         "versions": {name: found for name in names if (found := _version(name))},
     }
     write_file(run_folder / RUN, (json.dumps(about, indent=1) + "\n").encode())
+
+
+def write_progress(run_folder, progress):
+    """Leave how far a run is beside it, for who watches: ``progress.json``."""
+    told = {
+        "step": progress.step,
+        "epoch": progress.epoch,
+        "loss": progress.loss,
+        "tokens_per_second": progress.tokens_per_second,
+        "share_done": progress.share_done,
+        "seconds_left": progress.seconds_left,
+    }
+    finite = {n: v if math.isfinite(v) else None for n, v in told.items()}
+    write_file(run_folder / PROGRESS, json.dumps(finite).encode())
 
 
 def write_file(path, data):
@@ -385,7 +417,7 @@ def clear_run(run_folder):
     if best.is_dir():
         check_replaceable(best)
         shutil.rmtree(best)
-    for name in ("history.json", CHECKPOINT, RUN):
+    for name in ("history.json", CHECKPOINT, RUN, PROGRESS):
         (run_folder / name).unlink(missing_ok=True)
 
 

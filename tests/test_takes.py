@@ -3,8 +3,6 @@
 import base64
 import io
 import json
-import shutil
-import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -313,55 +311,3 @@ def test_takes_that_cannot_be_are_told_in_one_line(more, message, saved, capsys)
     error = capsys.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1
-
-
-BROWSER = """
-const made = [];
-function element(rest) {
-  const on = {};
-  return {...rest, classList: {add() {}, remove() {}},
-    addEventListener: (name, f) => on[name] = f, fire: (name, e) => on[name](e)};
-}
-function card(knots) {
-  const head = {at: {}, setAttribute(name, x) { this.at[name] = x; }};
-  const box = () => ({left: 100, width: 1000});  // drawn twice as large
-  const svg = element({getBoundingClientRect: box});
-  const roll = {dataset: {knots: JSON.stringify(knots), width: "500"}, scrollLeft: 0,
-    clientWidth: 1000, firstElementChild: svg,
-    querySelector: (what) => what === "svg" ? svg : head};
-  const sound = element({paused: true, currentTime: 0});
-  sound.play = () => { sound.paused = false; sound.fire("play"); };
-  sound.pause = () => { sound.paused = true; sound.fire("pause"); };
-  sound.closest = () => ({...element(), querySelector: () => roll});
-  made.push(sound);
-  return {sound, svg, head};
-}
-global.requestAnimationFrame = () => {};
-global.document = {querySelectorAll: () => made};
-const one = card([[0, 34], [2, 134], [6, 234]]), two = card([[0, 34], [1, 234]]);
-"""
-PLAYED = """
-one.sound.play();
-two.sound.play();
-const told = {one: one.sound.paused, two: two.sound.paused};
-one.sound.currentTime = 4;
-one.sound.fire("timeupdate");
-told.head = one.head.at.x1;
-one.svg.fire("click", {clientX: 100 + 2 * 84, currentTarget: one.svg});
-told.second = one.sound.currentTime;
-told.after = [one.sound.paused, two.sound.paused];
-console.log(JSON.stringify(told));
-"""
-
-
-@pytest.mark.skipif(not shutil.which("node"), reason="no node to run the page's script")
-def test_one_take_stops_the_others_and_the_playhead_follows_the_sound():
-    done = subprocess.run(
-        ["node", "-e", BROWSER + pages.SCRIPT + PLAYED],
-        capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    told = json.loads(done.stdout)
-    assert (told["one"], told["two"]) == (True, False)
-    assert told["head"] == 184  # second 4 is half way from 134 to 234
-    assert told["second"] == 1  # x 84 is half way from 34 to 134
-    assert told["after"] == [False, True]

@@ -9,7 +9,7 @@ from pathlib import Path
 from studio import BEGAN
 from studio.commands.making import DEFAULT_FOLDER
 from studio.commands.sounding import SOUND_MODEL, continue_sound
-from studio.commands.telling import command_line, counted, tell_files
+from studio.commands.telling import card_of, command_line, counted, tell_files
 from studio.errors import NothingUsable, WrongUsage
 from studio.outputs import Sound, check_outputs, check_sound, write_outputs
 
@@ -43,7 +43,9 @@ def carry_on(*, file, model, wish, outputs, engine, soundfont, as_json):
     )
     done = _carried_out(file, carry_score_on, bundle, score, Onward(**wish))
     title, given = f"{file.stem}, continued", (file, score)
-    rendering = write_outputs(done.score, paths, sound, title, given=given)
+    rendering = write_outputs(
+        done.score, paths, sound, title, given=given, about=card_of(bundle)
+    )
     if as_json:
         facts = {
             "model": name,
@@ -102,7 +104,9 @@ def infill(*, file, model, bars, track, wish, outputs, engine, soundfont, as_jso
     )
     done = _carried_out(file, infill_score, bundle, score, gap)
     title, given = f"{file.stem}, infilled", (file, score)
-    rendering = write_outputs(done.score, paths, sound, title, given=given)
+    rendering = write_outputs(
+        done.score, paths, sound, title, given=given, about=card_of(bundle)
+    )
     if as_json:
         facts = {
             "model": name,

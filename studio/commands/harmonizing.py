@@ -8,7 +8,7 @@ from pathlib import Path
 
 from studio import BEGAN
 from studio.commands.editing import made_ready
-from studio.commands.telling import command_line, tell_files
+from studio.commands.telling import card_of, command_line, tell_files
 from studio.errors import NothingUsable
 from studio.outputs import write_outputs
 
@@ -41,7 +41,14 @@ def harmonize(*, file, model, wish, outputs, engine, soundfont, as_json):
         why = "drums only" if len(score) else "no notes"
         raise NothingUsable(f"{file}: {why}: there is no melody to harmonise.")
     done = harmonize_score(bundle, score, Harmony(**asked))
-    rendering = write_outputs(done.score, paths, sound, f"{file.stem}, harmonised")
+    rendering = write_outputs(
+        done.score,
+        paths,
+        sound,
+        f"{file.stem}, harmonised",
+        before=score,
+        about=card_of(bundle),
+    )
     corpus = bundle.facts.get("voice_leading", {})
     if as_json:
         facts = {

@@ -71,8 +71,16 @@ def compose(*, model, wish, outputs, engine, soundfont, as_json, count=1, rank=F
     paths = check_outputs(outputs)
     piece = compose_piece(bundle, wish)
     title = f"{name}, seed {wish.seed}"
-    rendering = write_outputs(piece.score, paths, sound, title)
     tokenizer = tokenizer_from_spec(bundle.vocabulary)
+
+    def about():
+        from studio.takes import weighed
+        from studio.takes_page import about_model, measures_table
+
+        take = weighed(bundle, tokenizer, piece, wish)
+        return measures_table([take], bundle.facts) + about_model(bundle.card)
+
+    rendering = write_outputs(piece.score, paths, sound, title, about=about)
     found = faults_of(piece, tokenizer, wish)
     seconds = time.monotonic() - BEGAN
     if as_json:
@@ -188,7 +196,12 @@ def _take_facts(take, paths, command):
 
 def _write_takes(pages, name, bundle, takes, renderings, commands, is_ranked):
     from data_pipelines.files import write_whole
-    from studio.takes_page import measures_table, page_sounds, takes_page
+    from studio.takes_page import (
+        about_model,
+        measures_table,
+        page_sounds,
+        takes_page,
+    )
 
     sounds = page_sounds(renderings)
     shown = [
@@ -213,7 +226,9 @@ def _write_takes(pages, name, bundle, takes, renderings, commands, is_ranked):
     lead += " Playing one stops the others; a click on a roll plays from there."
     figures = measures_table(takes, bundle.facts)
     title = f"{len(takes)} takes by {name}"
-    html = takes_page(title, shown, lead=lead, figures=figures)
+    html = takes_page(
+        title, shown, lead=lead, figures=figures, after=about_model(bundle.card)
+    )
     for path in pages:
         write_whole(path, html.encode())
 

@@ -19,6 +19,17 @@ def command_line(start, options, defaults=None):
     return " ".join(words)
 
 
+def card_of(bundle):
+    """What gives a model's card, for the foot of a page."""
+
+    def about():
+        from studio.takes_page import about_model
+
+        return about_model(bundle.card)
+
+    return about
+
+
 def counted(number, noun):
     """One bar, 8 bars: a number with its noun."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
