@@ -1,5 +1,6 @@
 # make compose   a new tune: MIDI, sound and picture in out/
 # make course    Jupyter is set up for the labs; then: etude lab open 0
+# make studio    the local page in a browser: compose, edit, train, listen, learn
 # make labs      the notebooks of the labs are written anew from their sources
 # make test      everything is tested
 # make check     lint and the fast tests, in under two minutes
@@ -13,13 +14,16 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.13 python3.11 python; do \
 VENV = .venv
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: compose course labs test check bench clean
+.PHONY: compose course studio labs test check bench clean
 
 compose: $(VENV)/ready
 	@$(VENV)/bin/etude compose $(ARGS)
 
 course: $(VENV)/ready-to-learn
 	@$(VENV)/bin/etude lab list
+
+studio: $(VENV)/ready-to-show
+	@$(VENV)/bin/etude studio $(ARGS)
 
 labs: $(VENV)/ready-to-learn
 	@$(VENV)/bin/python -m labs.build
@@ -45,6 +49,10 @@ $(VENV)/ready: requirements.txt pyproject.toml
 
 $(VENV)/ready-to-learn: $(VENV)/ready requirements-labs.txt
 	@$(PIP) -r requirements-labs.txt
+	@touch $@
+
+$(VENV)/ready-to-show: $(VENV)/ready requirements-studio.txt
+	@$(PIP) -r requirements-studio.txt
 	@touch $@
 
 $(VENV)/ready-to-test: $(VENV)/ready requirements-dev.txt
