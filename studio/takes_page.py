@@ -41,6 +41,7 @@ STYLE = """
 .given { --voice: var(--soft); opacity: .75; }
 .given-key i { width: 1.4em; height: .7em; background: var(--soft); }
 .given-key i.new { background: linear-gradient(90deg, #c2452d 50%, #2d6fb0 50%); }
+details.card h1 { font-size: 1.15rem; margin: .8rem 0 .3rem; } details.card h2 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
 details.card > summary { cursor: pointer; font-weight: 600; }
 .full, .low { fill: var(--voice); }
 .hollow, .striped { fill: var(--voice); fill-opacity: .22; stroke: var(--voice); }

@@ -9,7 +9,7 @@ from studio.page.parts import (
     form_buttons,
     html,
     key_choices,
-    owned,
+    pressed,
     seed_of,
 )
 
@@ -177,14 +177,14 @@ def build(gr, desk):
         changed, model, [card, label, key, metre, bars], show_progress="hidden"
     )
 
-    def pressed(owner, *values):
+    def wished(owner, *values):
         names = "model key metre bars temperature seed count class tempo density range instrument"
         return start(desk, owner, dict(zip(names.split(), values, strict=True)))
 
     wishes = [model, key, metre, bars, temperature, seed, count, label]
     wishes += [tempo, density, range_, instrument]
     press.click(
-        owned(gr, pressed),
+        pressed(gr, wished),
         [*wishes],
         None,
         api_name="compose",
@@ -192,17 +192,24 @@ def build(gr, desk):
         concurrency_limit=None,
     )
     stop.click(
-        owned(gr, lambda owner: desk.stop(owner, TAB)),
+        pressed(gr, lambda owner: desk.stop(owner, TAB)),
         None,
         None,
         show_progress="hidden",
     )
     return {
-        "models": (model, lambda owner: gr.update(choices=model_choices(desk))),
+        "models": (model, lambda owner: _new_choices(gr, desk, choices)),
         "compose status": (status, lambda owner: desk.status(owner, TAB)),
         "compose stage": (stage, lambda owner: stage_of(desk, owner, TAB)),
         "compose stop": (stop, lambda owner: busy(gr, desk, owner, TAB)),
     }
+
+
+def _new_choices(gr, desk, built):
+    """The models, once there are others than when the page was built; else None: an
+    update would take back what a person is just choosing."""
+    now = model_choices(desk)
+    return None if now == built else gr.update(choices=now)
 
 
 def stage_of(desk, owner, tab):

@@ -12,7 +12,7 @@ from studio.page.parts import (
     form_buttons,
     html,
     key_choices,
-    owned,
+    pressed,
     seed_of,
 )
 
@@ -152,7 +152,7 @@ def build(gr, desk):
         show_progress="hidden",
     )
 
-    def pressed(owner, path, *values):
+    def wished(owner, path, *values):
         names = [
             "how",
             "bars",
@@ -167,7 +167,7 @@ def build(gr, desk):
         return start(desk, owner, path, dict(zip(names, values, strict=True)))
 
     press.click(
-        owned(gr, pressed),
+        pressed(gr, wished),
         [file, how, bars, first, last, key, model, temperature, seed, track],
         None,
         api_name="edit",
@@ -175,7 +175,7 @@ def build(gr, desk):
         concurrency_limit=None,
     )
     stop.click(
-        owned(gr, lambda owner: desk.stop(owner, TAB)),
+        pressed(gr, lambda owner: desk.stop(owner, TAB)),
         None,
         None,
         show_progress="hidden",

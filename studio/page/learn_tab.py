@@ -9,7 +9,7 @@ from studio.html import escape
 from studio.page import cards
 from studio.page.compose_tab import known_model, model_choices, sound_classes
 from studio.page.jobs import facts_of
-from studio.page.parts import as_options, busy, form_buttons, html, owned, seed_of
+from studio.page.parts import as_options, busy, form_buttons, html, pressed, seed_of
 
 TAB = "learn"
 DESK_SECONDS = 60
@@ -110,7 +110,7 @@ def build(gr, desk):
             look = gr.Button("Show the labs and how far I am")
     look.click(lambda: labs_of(desk), None, labs, api_visibility="private")
     press.click(
-        owned(gr, lambda owner, *values: start(desk, owner, *values)),
+        pressed(gr, lambda owner, *values: start(desk, owner, *values)),
         [model, count, bars, seed],
         None,
         api_name="blind",
@@ -118,7 +118,7 @@ def build(gr, desk):
         concurrency_limit=None,
     )
     stop.click(
-        owned(gr, lambda owner: desk.stop(owner, TAB)),
+        pressed(gr, lambda owner: desk.stop(owner, TAB)),
         None,
         None,
         show_progress="hidden",

@@ -5,7 +5,7 @@ from studio.page import cards
 from studio.page.compose_tab import stage_of
 from studio.page.desk import bring_one, taking
 from studio.page.edit_tab import SUFFIXES, preview
-from studio.page.parts import busy, form_buttons, html, owned
+from studio.page.parts import busy, form_buttons, html, pressed
 
 TAB = "listen"
 ENGINES = {
@@ -75,7 +75,7 @@ def build(gr, desk):
         show_progress="hidden",
     )
     press.click(
-        owned(gr, lambda owner, *values: start(desk, owner, *values)),
+        pressed(gr, lambda owner, *values: start(desk, owner, *values)),
         [file, engine],
         None,
         api_name="listen",
@@ -83,7 +83,7 @@ def build(gr, desk):
         concurrency_limit=None,
     )
     stop.click(
-        owned(gr, lambda owner: desk.stop(owner, TAB)),
+        pressed(gr, lambda owner: desk.stop(owner, TAB)),
         None,
         None,
         show_progress="hidden",

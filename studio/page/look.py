@@ -23,6 +23,7 @@ button[role="tab"] { font-size: 1rem !important; min-height: 2.75rem;
   padding: .4rem 1rem !important; }
 button[role="tab"][aria-selected="true"] { font-weight: 650; }
 .gradio-container [data-testid="status-tracker"] { display: none; }
+.gradio-container .html-container { padding: 0 !important; }
 .form-side { gap: .8rem !important; }
 .stage { min-width: min(100%, 20rem) !important; }
 .gradio-container button.primary, .gradio-container button.secondary,

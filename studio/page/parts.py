@@ -69,6 +69,15 @@ def owned(gr, act):
     return handler
 
 
+def pressed(gr, act):
+    """As `owned`, of a button: what it did is shown by the views, not by an answer."""
+
+    def handler(request: gr.Request, *values):
+        act(owner_of(request), *values)
+
+    return handler
+
+
 def owner_of(request):
     """The visitor of a request: their cookie, or their session where they have none."""
     return request.cookies.get(VISITOR) or request.session_hash or ""

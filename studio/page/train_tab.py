@@ -8,7 +8,7 @@ from studio.errors import WrongUsage
 from studio.html import big_figures, escape, table
 from studio.page import cards
 from studio.page.jobs import CANCELLED, RUNNING, facts_of
-from studio.page.parts import as_options, busy, html, owned
+from studio.page.parts import as_options, busy, html, owned, pressed
 from studio.page.sampler import Sampler
 
 TAB, LOOK = "train", "look"
@@ -52,11 +52,14 @@ def take_in(desk, owner, files):
             "on_drop": None,
         }
 
-    return desk.press(owner, LOOK, "Reading what you brought", makes), suits
+    desk.press(owner, LOOK, "Reading what you brought", makes)
+    return suits
 
 
 def start(desk, owner, name, recipe, minutes, *, resume=False):
     """Press: train, or go on. Gives the `Job`, or None."""
+
+    from studio.recipes import is_counted
 
     def makes():
         output = bundle_of(desk, name)
@@ -77,7 +80,8 @@ def start(desk, owner, name, recipe, minutes, *, resume=False):
                 raise WrongUsage(
                     f"`minutes` must be in {low}..{high}. Received: {minutes}"
                 )
-            options = as_options({"recipe": recipe, "minutes": float(minutes)})
+            limit = None if is_counted(recipe) else float(minutes)
+            options = as_options({"recipe": recipe, "minutes": limit})
             source = "--source=music brought to the page"
             command = (
                 "train",
@@ -150,7 +154,9 @@ def progress_line(run):
         parts.append(f"loss {run['loss']:.3f} nats a token")
     if run.get("tokens_per_second"):
         parts.append(f"{run['tokens_per_second']:,.0f} tokens a second")
-    if run.get("seconds_left") is not None:
+    if (run.get("share_done") or 0) >= 1:
+        parts.append("weighing what it learnt")
+    elif run.get("seconds_left") is not None:
         left = int(run["seconds_left"])
         parts.append(f"{left // 60}:{left % 60:02d} left")
     return ", ".join(parts)
@@ -301,7 +307,7 @@ def build(gr, desk):
         )
     for button, is_resumed in ((press, False), (resume, True)):
         button.click(
-            owned(
+            pressed(
                 gr,
                 lambda owner, *values, again=is_resumed: start(
                     desk, owner, *values, resume=again
@@ -315,7 +321,10 @@ def build(gr, desk):
         )
 
     stop.click(
-        owned(gr, lambda owner: _stop(desk, owner)), None, None, show_progress="hidden"
+        pressed(gr, lambda owner: _stop(desk, owner)),
+        None,
+        None,
+        show_progress="hidden",
     )
     return {
         "train status": (status, lambda owner: status_of(desk, owner)),
