@@ -364,6 +364,19 @@ def test_two_visitors_at_once_have_each_their_own_and_the_second_waits(visit):
     assert first.locator("#compose-stage .take").count() == 0
 
 
+def test_a_closed_tab_gives_its_place_to_the_next(visit):
+    first, second = visit(), visit()
+    compose(first, seed=1, bars=64, model="pop-piano")
+    first.locator("#compose-status .running").wait_for()
+    compose(second, seed=7)
+    second.get_by_text("Composing: waiting, one job before it.").wait_for()
+    began = time.monotonic()
+    first.close()
+    second.locator("#compose-status .running").wait_for()
+    print(f"G22: a closed tab's job was ended after {time.monotonic() - began:.0f} s")
+    is_done(second, "compose")
+
+
 def test_a_reload_during_a_job_shows_it_and_its_end(visit):
     page = visit()
     compose(page, seed=8, bars=16, takes=2)

@@ -168,6 +168,63 @@ def test_g21_what_says_it_is_too_long_is_refused_before_a_byte(server):
     assert told.status == 413
 
 
+def test_g21_what_is_sent_without_a_length_is_cut_off_by_the_page_itself(tmp_path):
+    import asyncio
+
+    import httpx
+
+    from studio.page.app import build_app
+
+    app, desk = build_app(tmp_path / "w", {"h:1"})
+    app.upload_bytes = 100_000
+
+    async def blocks():  # of a form that never ends
+        yield (
+            b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.mid"'
+            b"\r\n\r\n"
+        )
+        for _ in range(200):
+            yield bytes(10_000)
+
+    async def send(**how):
+        link = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://h:1"
+        )
+        async with link:
+            return await link.post("/gradio_api/upload", **how)
+
+    try:
+        kind = {"content-type": "multipart/form-data; boundary=x"}
+        told = asyncio.run(send(content=blocks(), headers=kind))
+        assert told.status_code in (400, 413)
+        kept = [path for path in (tmp_path / "w").rglob("*") if path.is_file()]
+        assert sum(path.stat().st_size for path in kept) <= 100_000
+        fine = asyncio.run(send(files={"files": ("a.mid", bytes(5000))}))
+        assert fine.status_code == 200
+        print(f"G21: 2 MB without a length, allowed 0.1: status {told.status_code}")
+    finally:
+        desk.jobs.close()
+
+
+def test_g24_whoever_reaches_out_is_stopped_and_written_down(server):
+    """What every server of these tests runs under is no toothless watch."""
+    import os
+    import subprocess
+    import sys
+
+    told = server.folder / "told.txt"
+    code = "import socket; socket.create_connection(('192.0.2.1', 80), 2)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(server.folder),
+             "ETUDE_TEST_REACHED": str(told)},
+    )  # fmt: skip
+    assert "Network is unreachable" in done.stderr
+    assert "192.0.2.1" in told.read_text()
+    assert not server.reached.exists(), server.reached.read_text()
+    print("G24: the page was served with every other address denied; it asked for none")
+
+
 def test_g22_twenty_at_once_one_runs_and_a_cap_says_busy(tmp_path):
     """Twenty presses at the same moment, each by a visitor of its own."""
     from gradio_client import Client

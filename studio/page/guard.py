@@ -62,24 +62,29 @@ class Guard:
         if status:
             await _refuse(scope, send, status, why)
             return
-        is_begun = False
+        limit = self._limit(scope)
+        counter = _Counter(receive, limit)
+        is_refused = False
 
         async def told(message):
-            nonlocal is_begun
+            nonlocal is_refused
+            if counter.is_over:  # whatever the page would say to what was cut off
+                if not is_refused:
+                    is_refused = True
+                    why = f"At most {limit:,} bytes may be sent."
+                    await _refuse(scope, send, 413, why)
+                return
             if message["type"] == "http.response.start":
-                is_begun = True
                 names = {name.lower() for name, _ in message["headers"]}
                 own = [pair for pair in HEADERS if pair[0] not in names]
                 own += _greeting(scope, headers)
                 message = message | {"headers": [*message["headers"], *own]}
             await send(message)
 
-        limit = self._limit(scope)
         try:
-            await self.app(scope, _counted(receive, limit), told)
+            await self.app(scope, counter, told)
         except TooLarge:
-            if not is_begun:
-                await _refuse(scope, send, 413, f"More than {limit:,} bytes were sent.")
+            await told({"type": "over"})
 
     def _limit(self, scope):
         return self.upload_bytes if scope["path"].startswith(UPLOAD) else BODY_BYTES
@@ -134,19 +139,23 @@ def _greeting(scope, headers):
     return [(b"set-cookie", cookie.encode())]
 
 
-def _counted(receive, limit):
-    seen = 0
+class _Counter:
+    """What is received, up to a limit of bytes; then `TooLarge`."""
 
-    async def counted():
-        nonlocal seen
-        message = await receive()
+    def __init__(self, receive, limit):
+        self.receive, self.limit, self.seen = receive, limit, 0
+
+    @property
+    def is_over(self):
+        return self.seen > self.limit
+
+    async def __call__(self):
+        message = await self.receive()
         if message["type"] == "http.request":
-            seen += len(message.get("body", b""))
-            if seen > limit:
+            self.seen += len(message.get("body", b""))
+            if self.is_over:
                 raise TooLarge
         return message
-
-    return counted
 
 
 async def _refuse(scope, send, status, why):
