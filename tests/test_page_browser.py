@@ -178,12 +178,23 @@ def test_compose_see_hear_keep_and_carry_away(visit, tmp_path):
     places = [float(heads.nth(n).get_attribute("x1")) for n in (0, 1)]
     assert places[0] > 34 and places[1] > 0
     # kept, also after a reload
+    sounds.first.evaluate("s => { s.currentTime = 0; s.play(); }")
     one.get_by_role("button", name="☆ Keep").click()
     one.get_by_role("button", name="★ Kept").wait_for()
+    time.sleep(2)  # some ticks: what is heard goes on
+    assert not sounds.first.evaluate("s => s.paused")
     page.reload()
     page.get_by_text("Made before").click()
     shelf = page.locator("#shelf")
     shelf.get_by_role("button", name="★ Kept").first.wait_for()
+    rows = shelf.locator("li.card")
+    count = rows.count()
+    shelf.get_by_role("button", name="Remove folk, seed 6").click()
+    rows.nth(count - 1).wait_for(state="detached")
+    page.reload()
+    page.get_by_text("Made before").click()
+    rows.first.wait_for()
+    assert rows.count() == count - 1
 
 
 def test_a_wish_that_cannot_be_is_told_as_on_the_command_line(visit):

@@ -129,6 +129,26 @@ def test_a_take_shows_its_notes_its_wave_and_what_it_holds(tmp_path):
     assert links == {"piece.mid?download", "piece.wav?download"}  # no others are there
 
 
+def test_a_star_alone_is_no_news_and_anything_else_is(tmp_path):
+    shelf = Shelf(tmp_path)
+    take = shelf.keep(shelf.new_take(), {"title": "a tune"})
+    before = cards.take_card(take)
+    shelf.set_kept(take.id, True)
+    after = cards.take_card(shelf.take(take.id))
+    assert before != after
+    assert cards.without_stars(before) == cards.without_stars(after)
+    other = cards.take_card(shelf.keep(take.folder, {"title": "another"}))
+    assert cards.without_stars(before) != cards.without_stars(other)
+
+
+def test_what_is_kept_cannot_be_removed_from_the_shelf(tmp_path):
+    shelf = Shelf(tmp_path)
+    take = shelf.keep(shelf.new_take(), {"title": "a tune"})
+    assert f"/takes/{take.id}/remove" in cards.shelf_list([take])
+    shelf.set_kept(take.id, True)
+    assert "/remove" not in cards.shelf_list(shelf.takes())
+
+
 def test_notes_that_stood_there_are_known_by_time_and_pitch():
     before = tune([60, 62, 64])
     after = tune([60, 61, 64, 65])

@@ -209,6 +209,17 @@ def test_an_on_done_that_breaks_fails_its_job_and_not_the_line(line):
     assert "ZeroDivisionError" in one.sentence
 
 
+def test_a_watcher_that_breaks_fails_its_job_and_leaves_no_process(line):
+    def breaks(job):
+        raise OSError("no room")
+
+    one = line.submit(job(SLOW, while_running=breaks))
+    two = line.submit(job())
+    until(lambda: two.is_over)
+    assert (one.state, two.state) == (FAILED, DONE)
+    assert "no room" in one.sentence
+
+
 def test_facts_are_the_last_line_of_json():
     assert facts_of('Loading\n{"a": 1}\n{"b": [2]}\n') == {"b": [2]}
     assert facts_of("nothing here") == {}

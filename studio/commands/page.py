@@ -31,7 +31,7 @@ def studio(*, folder, host, port, browser):
             "reaches the page may read and write in its folder and use this machine.",
             file=sys.stderr,
         )
-    address = f"http://{host}:{port}"
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     print(
         f"Opening {address} (work is kept in {folder}; Ctrl-C ends it) ...", flush=True
     )

@@ -1,6 +1,7 @@
 """The page put together: tabs over one desk, files by address, and the guard before it."""
 
 import os
+import shutil
 from pathlib import Path
 
 from studio.page import cards, look
@@ -19,7 +20,6 @@ KINDS = {
     ".svg": "image/svg+xml",
     ".musicxml": "application/vnd.recordare.musicxml+xml",
 }
-UNCHANGED = object()
 
 
 def build_app(folder, hosts, **jobs):
@@ -61,6 +61,7 @@ def _prepare_gradio(folder):
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "uploads")
+    shutil.rmtree(folder / "uploads", ignore_errors=True)  # what came was taken in
     (folder / "uploads").mkdir(exist_ok=True)
 
 
@@ -110,10 +111,11 @@ def _keep_true(gr, blocks, desk, seen, views):
         updates, told = [], dict(known)
         for name in names:
             value = views[name][1](owner)
-            if value is None or known.get(name) == value:
+            told_of = cards.without_stars(value) if isinstance(value, str) else value
+            if value is None or known.get(name) == told_of:
                 updates.append(gr.skip())
             else:
-                told[name] = value
+                told[name] = told_of
                 updates.append(value)
         return [*updates, told]
 
@@ -174,6 +176,11 @@ def _add_files(app, desk):
             raise HTTPException(404)
         desk.shelf.set_kept(name, not take.is_kept)
         return {"is_kept": not take.is_kept}
+
+    @app.post("/takes/{name}/remove")
+    def remove(name: str):
+        desk.shelf.remove(name)
+        return {"is_there": desk.shelf.take(name) is not None}
 
 
 def _file_name(desk, room, name, path):

@@ -1,6 +1,7 @@
 """What the page shows of a job, a take, a run: strings of HTML."""
 
 import json
+import re
 import time
 from functools import lru_cache
 
@@ -56,9 +57,9 @@ def status(job, place, told="", share=None):
     elif job.state == DONE:
         text = f"{job.title}: done in {job.ended - job.began:.1f} s."
     elif job.state == CANCELLED:
-        text = f"{job.title}: cancelled. {_said(job)}".strip()
+        text = f"{job.title}: cancelled. {job.sentence}".strip()
     else:
-        text = _said(job)
+        text = job.sentence
     bar = (
         f'<progress max="1" value="{share:.3f}" aria-label="How far it is"></progress>'
         if share is not None and job.state == RUNNING
@@ -76,10 +77,6 @@ def error(sentence):
         '<div class="status failed" role="alert"><span class="mark" '
         f'aria-hidden="true">✗</span><p>{escape(sentence)}</p></div>'
     )
-
-
-def _said(job):
-    return job.sentence
 
 
 def take_cards(takes):
@@ -140,19 +137,27 @@ def address(take, file):
     return f"/files/takes/{take.id}/{file}"
 
 
-def player(take):
-    """Its sound, to play."""
+def player(take, preload="metadata"):
+    """Its sound, to play. Args: preload, str, what the browser fetches beforehand."""
     if not take.path(".wav"):
         return ""
     label = escape(f"{take.about.get('title', take.id)}, to hear")
     return (
-        f'<audio controls preload="metadata" src="{address(take, "piece.wav")}" '
+        f'<audio controls preload="{preload}" src="{address(take, "piece.wav")}" '
         f'aria-label="{label}"></audio>'
     )
 
 
-def links(take):
-    """Keep it, or carry it away."""
+STARS = re.compile(r' aria-pressed="\w+">(★|☆) \w+')
+
+
+def without_stars(shown):
+    """HTML, whatever is kept in it: the browser draws a star before the server knows."""
+    return STARS.sub("", shown)
+
+
+def links(take, more=""):
+    """Keep it, or carry it away. Args: more, further items, str of HTML."""
     on = take.is_kept
     kept = (
         f'<li><button type="button" data-post="/takes/{take.id}/keep" aria-pressed='
@@ -165,7 +170,7 @@ def links(take):
         for suffix, name in names.items()
         if take.path(suffix)
     )
-    return f'<ul class="links">{kept}{files}</ul>'
+    return f'<ul class="links">{kept}{files}{more}</ul>'
 
 
 def waveform(take):
@@ -203,10 +208,20 @@ def shelf_list(takes):
     rows = "".join(
         f'<li class="card"><div><h3>{escape(take.about.get("title", take.id))}</h3>'
         f'<p class="soft">{time.strftime("%d %b, %H:%M", time.localtime(_made(take)))}'
-        f"</p></div>{player(take)}{links(take)}</li>"
+        f"</p></div>{player(take, 'none')}{links(take, _removal(take))}</li>"
         for take in takes
     )
     return within(f'<ul class="shelf">{rows}</ul>')
+
+
+def _removal(take):
+    if take.is_kept:
+        return ""
+    title = escape(f"Remove {take.about.get('title', take.id)}")
+    return (
+        f'<li><button type="button" data-post="/takes/{take.id}/remove" '
+        f'aria-label="{title}">✕</button></li>'
+    )
 
 
 def _made(take):

@@ -131,8 +131,8 @@ def _keep_given(path, target):
     write_midi(target, open_score(path))
 
 
-def bring_one(shelf, file, told=None):
+def bring_one(shelf, file):
     """A file that a visitor gave, taken into the folder: its Path."""
     path = Path(file)
-    folder = shelf.bring([(path, told or path.name)], path.stem)
+    folder = shelf.bring([(path, path.name)], path.stem)
     return next(iter(sorted(folder.iterdir())), folder)

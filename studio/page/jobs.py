@@ -196,7 +196,11 @@ class Jobs:
                     continue
                 job = self._line[0]
                 job.state, job.began = RUNNING, time.monotonic()
-            state = self._run(job)
+            try:
+                state = self._run(job)
+            except Exception as error:  # whatever it is, the line must go on
+                job.sentence = f"This should not have happened: {error!r}."
+                state = FAILED
             with self._changed:
                 self._line.remove(job)
                 self._end(job, state)
@@ -222,11 +226,7 @@ class Jobs:
                 job.sentence = _sentence(errors) or f"It ended with status {status}."
                 return FAILED
             said.append(out)
-        try:
-            job.result = job.on_done(said) if job.on_done else said
-        except Exception as error:  # whatever it is, the line must go on
-            job.sentence = f"This should not have happened: {error!r}."
-            return FAILED
+        job.result = job.on_done(said) if job.on_done else said
         return DONE
 
     def _command(self, job, arguments):

@@ -94,9 +94,14 @@ def start(desk, owner, name, recipe, minutes, *, resume=False):
             )
         sampler = Sampler(desk.shelf, output)
         desk.samplers[output.name] = sampler
+
+        def on_done(said):
+            sampler.close()
+            return output.name
+
         return {
             "commands": (command,),
-            "on_done": lambda said: output.name,
+            "on_done": on_done,
             "on_drop": sampler.close,
             "while_running": sampler.look,
             "is_lasting": True,
