@@ -9,7 +9,8 @@ from studio.takes_page import STYLE as ROLLS
 FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
 MONO = ["ui-monospace", "Cascadia Mono", "Menlo", "Consolas", "monospace"]
 
-OWN = """
+# Gradio's frame around it: its own names, or the page's.
+FRAME = """
 body, gradio-app { background: var(--paper) !important; }
 .gradio-container { width: 100% !important; max-width: 84rem !important; padding: 0 1rem 3rem !important;
   margin: 0 auto !important; color: var(--ink); }
@@ -31,6 +32,11 @@ button[role="tab"][aria-selected="true"] { font-weight: 650; }
 .gradio-container :focus-visible { outline: 2px solid var(--first) !important;
   outline-offset: 2px; }
 .gradio-container input[type="range"] { accent-color: var(--first); }
+@keyframes turn { to { transform: rotate(1turn); } }
+"""
+
+# Within the kit's own HTML.
+STAGE = """
 .status { display: flex; gap: .8rem; align-items: center; min-height: 2.9rem;
   padding: .55rem .9rem; border: 1px solid var(--line); border-radius: 8px;
   background: var(--card); }
@@ -44,7 +50,6 @@ button[role="tab"][aria-selected="true"] { font-weight: 650; }
 .status progress::-webkit-progress-bar { background: var(--line); }
 .status progress::-webkit-progress-value { background: var(--first); }
 .status progress::-moz-progress-bar { background: var(--first); }
-@keyframes turn { to { transform: rotate(1turn); } }
 @media (prefers-reduced-motion: reduce) { .status.running .mark { animation: none; } }
 .nothing { border: 1px dashed var(--line); border-radius: 8px; padding: 2.4rem 1.4rem;
   color: var(--soft); text-align: center; }
@@ -111,7 +116,7 @@ document.addEventListener("click", async (event) => {
 
 def css():
     """All of it, the kit's parts only within ``.etude``."""
-    return f"{TOKENS}{OWN}.etude {{ {PARTS}{ROLLS}{OWN} }}"
+    return f"{TOKENS}{FRAME}.etude {{ {PARTS}{ROLLS}{STAGE} }}"
 
 
 def head():
