@@ -29,12 +29,12 @@ labs: $(VENV)/ready-to-learn
 	@$(VENV)/bin/python -m labs.build
 
 test: $(VENV)/ready-to-test $(VENV)-scale/ready
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup
 
 check: $(VENV)/ready-to-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+	$(VENV)/bin/python -m pytest -q -n 2 --dist loadgroup -m "not slow"
 
 bench: $(VENV)/ready
 	$(VENV)/bin/etude bench start

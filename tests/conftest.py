@@ -13,8 +13,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # What the tests prepare stays out of the person's own cache.
 _CACHE = tempfile.TemporaryDirectory(prefix="etude-test-cache-")
 os.environ["ETUDE_CACHE"] = _CACHE.name
+LONG = "test_the_solution_notebook_runs"  # a minute or two each, and alone in the world
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items):
+    """With `--dist loadgroup` a file's tests go to one worker, as their fixtures want;
+    those that take long and share nothing go wherever there is room."""
+    for item in items:
+        group = item.name if item.name.startswith(LONG) else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def data_folder(name):
