@@ -6,6 +6,7 @@ A picture shows itself as the last line of a cell, and `save`s itself elsewhere.
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 
@@ -119,10 +120,12 @@ def columns(values, *, y="", title="", floor=None, spread=None):
             axes.axhline(floor[1], color=INK, linestyle="--", linewidth=1.2,
                          label=f"{floor[0]} {floor[1]:.3g}")  # fmt: skip
             axes.legend()
-        axes.set_xticks(at, list(values))
+        axes.set_xticks(at, [fill(str(name), 14) for name in values])
+        axes.margins(y=0.1)  # room for the numbers
         axes.grid(axis="x", visible=False)
         axes.set(ylabel=y, title=title)
-        return _picture(figure, f"Columns: {values}. {title}")
+        told = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
+        return _picture(figure, f"Columns: {told}. {title}")
 
 
 def heat(matrix, *, x="", y="", x_ticks=None, y_ticks=None, title="", numbers=False):
@@ -144,6 +147,8 @@ def heat(matrix, *, x="", y="", x_ticks=None, y_ticks=None, title="", numbers=Fa
         painted = axes.imshow(matrix, aspect="auto", interpolation="nearest",
                               cmap=LinearSegmentedColormap.from_list("etude", HEAT))  # fmt: skip
         axes.grid(visible=False)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.get_major_locator().set_params(integer=True)  # no half a row
         if x_ticks is not None:
             axes.set_xticks(np.arange(across), list(x_ticks), rotation=_turn(x_ticks))
         if y_ticks is not None:

@@ -81,6 +81,7 @@ from audio_models.classify import BiLSTMClassifier
 from audio_models.seq2seq import TRANSLATORS
 
 
+# %%
 def drawn(network, seed=0):
     """Weights of a network that has learnt nothing."""
     rng = np.random.default_rng(seed)
@@ -573,6 +574,7 @@ def apart(count):
     return np.abs(plainly - wanted).max(), np.abs(yours - wanted).max()
 
 
+# %%
 reader = MODELS["lstm"](13, 8, 8)
 short, long = apart(4), apart(30)
 finding(
@@ -651,18 +653,8 @@ SOUNDS = {
 # %%
 WORDS = ["ziiroo", "wAAn", ".tuuu", "Triii", "fooor", "faaiiv", "sII.ks", "seeven"]
 WORDS += ["eeii.t", "naaiin"]
-DIGITS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-]
+DIGITS = ["zero", "one", "two", "three", "four"]
+DIGITS += ["five", "six", "seven", "eight", "nine"]
 
 
 # %%
@@ -719,6 +711,8 @@ ears = replace(listening_at(RATE), num_frames=40)  # a frame each 16 ms, 48 band
 frames = np.stack([ears(Waveform(sound[:, None], RATE)) for sound in spoken])
 print(frames.shape)  # (480 sounds, 40 frames, 48 bands)
 centres = hertz(np.linspace(0, mel(RATE / 2), 50))[1:-1]  # of the bands, in Hz
+
+# %%
 heat(
     frames[5].T[::-1],
     x="frame; behind the word is padding",
@@ -763,6 +757,8 @@ for name, bands, epochs in (("small patches", 12, 16), ("slices", 48, 8)):
     plan = Plan(epochs=epochs, learning_rate=3e-3, patience=epochs)
     vit_weights[name], _ = fit(cut[name], frames, digit, speech_parts, plan)
     heard[name] = judge(cut[name], vit_weights[name], frames, digit, speech_parts)
+
+# %%
 same = all(
     (
         cut_patches(frames[5], 8, vit.patch_bands) == vit.patches(numpy_ops, frames[5])
@@ -777,7 +773,7 @@ finding(
     f"digits of {patched.count // 10} new voices: small patches {patched.accuracy:.1%} in "
     f"16 epochs, slices {sliced.accuracy:.1%} in 8; the commonest digit "
     f"{patched.majority:.1%}",
-    min(patched.accuracy, sliced.accuracy) >= patched.majority + 0.2,
+    sliced.accuracy > patched.accuracy >= patched.majority + 0.2,
     covers=("e14",),
 )
 columns(
@@ -791,7 +787,7 @@ columns(
 # %% [markdown]
 # *Centroid* is a machine without a network: it takes the mean spectrum of each digit, and
 # tells the nearest. It does not know which sound of a word came first. Always draw such a
-# column: small patches have hardly passed it.
+# column: small patches stand about where it does.
 #
 # **Question.** Why do slices learn sooner? (A vowel is where its formants lie *together*.
 # A slice has them in one vector; small patches must first find one another by attention,

@@ -27,7 +27,7 @@ from labs.material import tunes
 # Nobody can tell the exact parts of a song on the radio. So the kit plays its own: a tune
 # of the Essen collection, chords and bass put under it by rule, a drummer, each rendered
 # by itself. The *test* players differ from those we shall learn from: other tunes, other
-# instruments, another drum kit.
+# instruments, and the drums at another pitch.
 
 # %%
 RATE = 16_000  # samples a second
@@ -45,10 +45,9 @@ def players(split, count, seed):
     return np.array([one.stems for one in drawn])
 
 
+# %%
 test_players = players("test", 20, seed=2)
 trio = test_players[1]
-
-# %%
 hear(trio.sum(axis=0), RATE, title="A mixture of three")
 
 # %% [markdown]
@@ -199,6 +198,7 @@ def decibels(spectrum):
     return 20 * np.log10(np.maximum(strength / strength.max(), 1e-3))
 
 
+# %%
 X = spectra.stft(mixture, window=W, hop=H)  # (T, F), complex
 S = spectra.stft(pair, window=W, hop=H)  # (2, T, F): the parts that we should not know
 shown = {"tune": S[0], "drums": S[1], "both": X}
@@ -258,8 +258,8 @@ finding(
 # ## 4. Masks, by one who knows the truth
 #
 # A *mask* has a number in $[0, 1]$ for each place of the picture: the share of it that
-# goes to a part. What is the best that masks can do? Ask someone who knows the parts, the
-# *oracle*. The *ideal binary mask* gives each place to whoever is stronger there.
+# goes to a part. How far can masks go? Ask someone who knows the parts, the *oracle*. The
+# *ideal binary mask* gives each place to whoever is stronger there.
 
 
 # %%
@@ -347,6 +347,7 @@ def score(part, mixes):
     return np.mean([improvement(part(x, pair), pair, x) for x, pair in each], axis=0)
 
 
+# %%
 def oracle(make):
     """A way to part, by masks that are made from the truth."""
     return lambda x, pair: parted(
@@ -443,6 +444,7 @@ def by_medians(width):
     return part
 
 
+# %%
 valid = pairs(players("valid", 10, seed=1))
 tried = {width: score(by_medians(width), valid).mean() for width in (3, 7, 13, 25)}
 best = max(tried, key=tried.get)
@@ -680,6 +682,7 @@ def in_a_room(sounds, seconds=0.5):
     return heard[..., : sounds.shape[-1]]
 
 
+# %%
 roomy = in_a_room(test)
 in_room = {
     "yours": score(by_network, roomy).mean(),
@@ -713,7 +716,7 @@ finding(
 # * SI-SDR splits an estimate into its part and the rest; loudness does not matter, and
 #   only what is gained over the mixture counts.
 # * A spectrogram keeps strength and phase, and can be undone: fade again, add, divide.
-# * Ideal masks are a ceiling: no machine with masks goes higher, for want of the phase.
+# * A mask that knows the truth is not perfect, for want of the phase: some 25 dB here.
 # * Lines and columns part a tune from drums without any example. A small network that
 #   learns from mixtures of one's own making does better.
 # * Masks that sum to 1 give parts that sum to the mixture.
@@ -728,7 +731,7 @@ finding(
 # * `etude separate` on a recording of yours, beside your own network. Write down what you
 #   hear before you look for a figure.
 #
-# ## Reading
+# ## To read
 #
 # * Fitzgerald 2010, *Harmonic/percussive separation using median filtering*.
 # * Griffin, Lim 1984, *Signal estimation from modified short-time Fourier transform*.

@@ -85,6 +85,8 @@ report = list(dataset.report())
 became = Counter((line["status"], line.get("reason") or "") for line in report)
 for (status, reason), count in sorted(became.items()):
     print(f"{count:4d} {status} {reason}".rstrip())
+
+# %%
 visible = [path for path in folder.rglob("*") if path.name[0] != "."]
 files = sum(path.is_file() for path in visible)
 finding(
@@ -347,7 +349,7 @@ history = teach(network, dataset, max_shift=0, **plan)
 # %%
 losses = [row["held_out"] for row in history]
 curve = curves(
-    {"LSTM": losses},
+    {"LSTM": (np.arange(1, len(losses) + 1), losses)},
     x="epoch",
     y="nats a note, valid",
     title="Learning",
@@ -375,6 +377,8 @@ facts = figures(
     floors=floors,
 )
 facts["held_out"]["model"] = min(losses)
+
+# %%
 bundle = Bundle(architecture, network.named_weights(), tokenizer.spec(), facts)
 save_bundle("mine.bundle", bundle)
 
@@ -622,7 +626,7 @@ else:
 #
 # Say that you do hear something: you are right in 60 of 100. **Predict:** with ten
 # excerpts, how often will the interval lie above 50% and prove it? We toss that listener
-# two thousand times for each length of test.
+# two thousand times for each length of test. (Who plans a study asks for 80% or more.)
 
 # %%
 lengths = [10, 20, 50, 100, 200, 400]
@@ -636,6 +640,7 @@ def proved(truth, count, times=2000):
     return float(np.mean([above[right] for right in seen.tolist()]))
 
 
+# %%
 power = {
     f"right in {truth:.0%}": (lengths, [proved(truth, count) for count in lengths])
     for truth in (0.6, 0.75, 0.5)
@@ -655,7 +660,7 @@ curves(
     y="tests that prove it",
     title="How many excerpts tell skill from luck?",
     log_x=True,
-    floors={"what people ask for": 0.8},
+    floors={"asked for": 0.8},
 )
 
 # %% [markdown]
@@ -666,7 +671,9 @@ curves(
 #
 # Every model fails somewhere, and whoever presents it should say where before the first
 # question does. The kit compares composed and held-out tunes, measure by measure: 1 is as
-# alike as can be, 0 has nothing in common. (All of it, as a page: `etude evaluate`.)
+# alike as can be, 0 has nothing in common. *Bars heard before*, say, is the share of a
+# tune's bars that repeat an earlier one; *likeness 4 bars on*, how alike bars four apart
+# are. (All of it, as a page: `etude evaluate`.)
 
 # %%
 from studio.evaluate import Plan as Weighing
