@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections import Counter
 
 import numpy as np
 
@@ -169,10 +170,17 @@ def write_piece_page(path, score, rendering, title="", *, given=None, about=""):
 def notes_given(score, before):
     """Which notes of a score stood in another: bool array (notes,).
 
-    A note is the same if it begins at the same time, by quarters, on the same pitch.
+    A note is the same if it begins at the same time, by quarters, on the same pitch; of
+    two in unison the one of the earlier track, where one stood there.
     """
-    there = set(_places(before))
-    return np.array([place in there for place in _places(score)], bool)
+    there = Counter(_places(before))
+    places = list(_places(score))
+    given = np.zeros(len(places), bool)
+    for number in np.argsort(score.notes["track"], kind="stable").tolist():
+        if there[places[number]]:
+            there[places[number]] -= 1
+            given[number] = True
+    return given
 
 
 def _places(score):

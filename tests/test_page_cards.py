@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -154,6 +155,15 @@ def test_notes_that_stood_there_are_known_by_time_and_pitch():
     after = tune([60, 61, 64, 65])
     assert notes_given(after, before).tolist() == [True, False, True, False]
     assert notes_given(after, tune([])).tolist() == [False] * 4
+
+
+def test_of_two_notes_in_unison_one_was_given():
+    line = tune([60, 62])
+    notes = np.concatenate([line.notes, line.notes])
+    notes["track"] = [1, 1, 0, 0]
+    both = replace(line, notes=notes, tracks=line.tracks * 2)
+    first_track = both.notes["track"] == 0  # a score puts its notes in order
+    assert notes_given(both, line).tolist() == first_track.tolist()
 
 
 def test_a_plot_puts_the_loss_between_its_floors():
