@@ -2,6 +2,7 @@
 
 import base64
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ class Sound:
     def _repr_html_(self):
         data = base64.b64encode(self.wav).decode()
         return (
-            f'<figure style="margin:0"><figcaption>{self.title}</figcaption>'
+            f'<figure style="margin:0"><figcaption>{escape(self.title)}</figcaption>'
             f'<audio controls src="data:audio/wav;base64,{data}"></audio></figure>'
         )
 
