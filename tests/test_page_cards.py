@@ -290,3 +290,13 @@ def test_a_sample_is_composed_beside_the_run_and_replaces_the_last(tmp_path):
     second = sampled()
     assert [take.id for take in shelf.takes()] == [second] != [first]
     assert shelf.take(second).about["title"] == "mine, after 0 min"
+
+
+def test_without_gradio_the_command_says_how_to_get_it(tmp_path, monkeypatch, capsys):
+    from studio.cli import run
+    from studio.commands import page
+
+    monkeypatch.setattr(page, "find_spec", lambda name: None)
+    assert run(["studio", "--folder", str(tmp_path / "w")]) == 4
+    assert capsys.readouterr().err == f"etude: {page.NEEDED}\n"
+    assert not (tmp_path / "w").exists()

@@ -5,12 +5,11 @@ from studio.page import cards
 from studio.page.desk import taking
 from studio.page.parts import (
     as_options,
-    busy,
     form_buttons,
     html,
     key_choices,
-    pressed,
     seed_of,
+    wired,
 )
 
 TAB = "compose"
@@ -183,26 +182,18 @@ def build(gr, desk):
 
     wishes = [model, key, metre, bars, temperature, seed, count, label]
     wishes += [tempo, density, range_, instrument]
-    press.click(
-        pressed(gr, wished),
-        [*wishes],
-        None,
-        api_name="compose",
-        show_progress="hidden",
-        concurrency_limit=None,
+    views = wired(
+        gr,
+        desk,
+        TAB,
+        wished,
+        wishes,
+        buttons=(press, stop),
+        shown=(status, stage),
+        stage_of=lambda owner: stage_of(desk, owner, TAB),
     )
-    stop.click(
-        pressed(gr, lambda owner: desk.stop(owner, TAB)),
-        None,
-        None,
-        show_progress="hidden",
-    )
-    return {
-        "models": (model, lambda owner: _new_choices(gr, desk, choices)),
-        "compose status": (status, lambda owner: desk.status(owner, TAB)),
-        "compose stage": (stage, lambda owner: stage_of(desk, owner, TAB)),
-        "compose stop": (stop, lambda owner: busy(gr, desk, owner, TAB)),
-    }
+    views["models"] = (model, lambda owner: _new_choices(gr, desk, choices))
+    return views
 
 
 def _new_choices(gr, desk, built):

@@ -8,12 +8,11 @@ from studio.page.compose_tab import known_model, model_choices, stage_of
 from studio.page.desk import bring_one, plain, taking
 from studio.page.parts import (
     as_options,
-    busy,
     form_buttons,
     html,
     key_choices,
-    pressed,
     seed_of,
+    wired,
 )
 
 TAB = "edit"
@@ -166,22 +165,13 @@ def build(gr, desk):
         ]
         return start(desk, owner, path, dict(zip(names, values, strict=True)))
 
-    press.click(
-        pressed(gr, wished),
+    return wired(
+        gr,
+        desk,
+        TAB,
+        wished,
         [file, how, bars, first, last, key, model, temperature, seed, track],
-        None,
-        api_name="edit",
-        show_progress="hidden",
-        concurrency_limit=None,
+        buttons=(press, stop),
+        shown=(status, stage),
+        stage_of=lambda owner: stage_of(desk, owner, TAB),
     )
-    stop.click(
-        pressed(gr, lambda owner: desk.stop(owner, TAB)),
-        None,
-        None,
-        show_progress="hidden",
-    )
-    return {
-        "edit status": (status, lambda owner: desk.status(owner, TAB)),
-        "edit stage": (stage, lambda owner: stage_of(desk, owner, TAB)),
-        "edit stop": (stop, lambda owner: busy(gr, desk, owner, TAB)),
-    }

@@ -9,7 +9,7 @@ from studio.html import escape
 from studio.page import cards
 from studio.page.compose_tab import known_model, model_choices, sound_classes
 from studio.page.jobs import facts_of
-from studio.page.parts import as_options, busy, form_buttons, html, pressed, seed_of
+from studio.page.parts import as_options, form_buttons, html, seed_of, wired
 
 TAB = "learn"
 DESK_SECONDS = 60
@@ -109,22 +109,14 @@ def build(gr, desk):
             )
             look = gr.Button("Show the labs and how far I am")
     look.click(lambda: labs_of(desk), None, labs, api_visibility="private")
-    press.click(
-        pressed(gr, lambda owner, *values: start(desk, owner, *values)),
+    return wired(
+        gr,
+        desk,
+        TAB,
+        lambda owner, *values: start(desk, owner, *values),
         [model, count, bars, seed],
-        None,
-        api_name="blind",
-        show_progress="hidden",
-        concurrency_limit=None,
+        buttons=(press, stop),
+        shown=(status, stage),
+        stage_of=lambda owner: stage_of(desk, owner),
+        name="blind",
     )
-    stop.click(
-        pressed(gr, lambda owner: desk.stop(owner, TAB)),
-        None,
-        None,
-        show_progress="hidden",
-    )
-    return {
-        "learn status": (status, lambda owner: desk.status(owner, TAB)),
-        "learn stage": (stage, lambda owner: stage_of(desk, owner)),
-        "learn stop": (stop, lambda owner: busy(gr, desk, owner, TAB)),
-    }

@@ -5,7 +5,7 @@ from studio.page import cards
 from studio.page.compose_tab import stage_of
 from studio.page.desk import bring_one, taking
 from studio.page.edit_tab import SUFFIXES, preview
-from studio.page.parts import busy, form_buttons, html, pressed
+from studio.page.parts import form_buttons, html, wired
 
 TAB = "listen"
 ENGINES = {
@@ -74,22 +74,13 @@ def build(gr, desk):
         stage,
         show_progress="hidden",
     )
-    press.click(
-        pressed(gr, lambda owner, *values: start(desk, owner, *values)),
+    return wired(
+        gr,
+        desk,
+        TAB,
+        lambda owner, *values: start(desk, owner, *values),
         [file, engine],
-        None,
-        api_name="listen",
-        show_progress="hidden",
-        concurrency_limit=None,
+        buttons=(press, stop),
+        shown=(status, stage),
+        stage_of=lambda owner: stage_of(desk, owner, TAB),
     )
-    stop.click(
-        pressed(gr, lambda owner: desk.stop(owner, TAB)),
-        None,
-        None,
-        show_progress="hidden",
-    )
-    return {
-        "listen status": (status, lambda owner: desk.status(owner, TAB)),
-        "listen stage": (stage, lambda owner: stage_of(desk, owner, TAB)),
-        "listen stop": (stop, lambda owner: busy(gr, desk, owner, TAB)),
-    }

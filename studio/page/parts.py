@@ -78,6 +78,42 @@ def pressed(gr, act):
     return handler
 
 
+def wired(gr, desk, tab, act, inputs, *, buttons, shown, stage_of, name=None):
+    """A form whose buttons work and whose results are shown.
+
+    Args:
+        tab: str. act: callable of (owner, *values of the inputs). inputs: components.
+        buttons: (what starts, what stops), as `form_buttons` gives them.
+        shown: (status, stage), places for HTML. stage_of: callable of the owner that
+            gives the stage's HTML, or None while there is nothing new.
+        name: str, of the form for programs; by default the tab's.
+
+    Returns:
+        {name of an output: (component, its view)}, as a tab's `build` does.
+    """
+    press, stop = buttons
+    status, stage = shown
+    press.click(
+        pressed(gr, act),
+        inputs,
+        None,
+        api_name=name or tab,
+        show_progress="hidden",
+        concurrency_limit=None,
+    )
+    stop.click(
+        pressed(gr, lambda owner: desk.stop(owner, tab)),
+        None,
+        None,
+        show_progress="hidden",
+    )
+    return {
+        f"{tab} status": (status, lambda owner: desk.status(owner, tab)),
+        f"{tab} stage": (stage, stage_of),
+        f"{tab} stop": (stop, lambda owner: busy(gr, desk, owner, tab)),
+    }
+
+
 def owner_of(request):
     """The visitor of a request: their cookie, or their session where they have none."""
     return request.cookies.get(VISITOR) or request.session_hash or ""
